@@ -1,0 +1,874 @@
+#include "actors/shard.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <unordered_map>
+
+#include <caf/actor_system.hpp>
+#include <caf/send.hpp>
+#include <caf/typed_event_based_actor.hpp>
+#include <caf/typed_response_promise.hpp>
+
+#include "actors/check.hpp"
+#include "actors/harden.hpp"
+#include "actors/limits.hpp"
+#include "actors/order/actor.hpp"
+#include "actors/slots.hpp"
+
+namespace cartwright {
+namespace {
+
+using RecordPtr = std::shared_ptr<const Record>;
+
+/// What rule 10 compares beside the timestamp.
+std::uint64_t fingerprint_of(const Record& record) {
+  return fingerprint(record.key.value_or("")) * 31 + fingerprint(record.value.value_or(""));
+}
+
+enum class Phase { taking, idle, loading, deciding, committing, stopped };
+
+std::string_view to_string(Phase phase) {
+  constexpr std::array<std::string_view, 6> names{"taking", "idle", "loading", "deciding", "committing", "stopped"};
+  return names[static_cast<std::size_t>(phase)];
+}
+
+/// One row's part in the running turn.
+struct Work {
+  Slot* slot = nullptr;
+  std::vector<Input> inputs;
+  bool decided = false;
+  bool redrive = false;        // the inputs begin with what was parked ...
+  std::size_t stored = 0;      // ... so many of them
+  bool died = false;
+  std::string why;             // died
+  Change change;
+};
+
+/// A redrive whose parked records have been read from the store.
+struct Redrive {
+  std::string key;
+  std::vector<RecordPtr> records;
+};
+
+/// A command with the promise of its caller.
+struct Asked {
+  std::string key;
+  Command command;
+};
+
+class Shard : public ShardActor::base {
+ public:
+  Shard(caf::actor_config& config, ShardDeps deps) : ShardActor::base(config), d_(std::move(deps)) {}
+  const char* name() const override { return "shard"; }
+
+ protected:
+  behavior_type make_behavior() override {
+    harden(this);
+    set_down_handler([this](caf::down_msg& down) { on_down(down); });
+    return {
+        [this](Batch& batch) { on(batch); },
+        [this](Decided& decided) { on(decided); },
+        [this](Outcomes& outcomes) { on(outcomes); },
+        [this](const Published& published) { on(published); },
+        [this](const Tick&) { on_tick(); },
+        [this](const Begin&) { take(); },
+        [this](const Ends& ends) { on(ends); },
+        [this](const LogLost& lost) { on(lost); },
+        [this](const std::string& key, const Command& command) { return on_command(key, command); },
+        [this](const Revoke&) { return on_revoke(); },
+        [this](const Describe&) { return view(); },
+    };
+  }
+
+ private:
+  // -- taking ---------------------------------------------------------------------------------------------------------
+
+  void take() {
+    if (stopping_ || phase_ == Phase::stopped) return;
+    forget_everything();
+    phase_ = Phase::taking;
+    request(d_.store, limits::store_timeout, Take{d_.id, d_.settings.partitions})
+        .then([this](Taken& taken) { taken.ok ? taken_over(taken) : take_later(taken.why); },
+              [this](const caf::error&) { take_later("the store did not answer in time"); });
+    if (!ticking_) {
+      ticking_ = true;
+      delayed_send(this, limits::sweep_interval, Tick{});
+    }
+  }
+
+  void take_later(const std::string& why) {
+    if (stopping_) return stop();
+    complain("cannot take the shard yet: " + why);
+    delayed_send(this, limits::take_backoff, Begin{});
+  }
+
+  void forget_everything() {
+    // The slots may be what a Decided in a mailbox is about; the turn number tells it is of no use any more.
+    slots_.clear();
+    children_.clear();
+    works_.clear();
+    turn_records_.clear();
+    records_.clear();
+    outcomes_.clear();
+    wakes_.clear();
+    unpublished_.clear();
+    redrives_.clear();
+    lost_ = false;
+    replaying_ = reading_outbox_ = false;
+    unpublished_records_ = 0;
+    failed_publishes_.clear();
+    ready_.clear();
+    retry_at_ = 0;
+    pending_losses_ = 0;
+    for (const Asked& asked : commands_) answer({asked.command.id, 503, "the shard of this order is changing its owner"});
+    commands_.clear();
+    for (auto& [id, promise] : promises_) promise.deliver(CommandReply{id, 503, "the shard of this order is changing its owner"});
+    promises_.clear();
+    turn_.reset();
+    ++number_;
+  }
+
+  void taken_over(Taken& taken) {
+    if (stopping_) return stop();
+    epoch_ = taken.epoch;
+    positions_ = taken.next;
+    sequence_ = taken.sequence;
+    published_ = taken.published;
+    losses_seen_ = taken.losses_seen;
+    for (Wake& wake : taken.open) {
+      Slot& slot = slots_.at(wake.key);
+      slots_.set_due(slot, wake.due, 0);
+      // Acts may not have been done before the owner before us ended: do them now, in portions.
+      if (d_.port) wakes_.push_back({wake.key, Resume{}});
+    }
+    for (Quarantine& quarantine : taken.quarantines) {
+      Slot& slot = slots_.at(quarantine.key);
+      slots_.set_due(slot, 0, 0);
+      slot.quarantine = std::move(quarantine);
+    }
+    phase_ = Phase::idle;
+    if (d_.port) send_acts({});  // announces the epoch, so that the port refuses the owner before us
+    for (OutboxRow& row : taken.unpublished) publish(row.sequence, row.outgoing);
+    d_.intake->start(d_.id, epoch_, positions_, this);
+    if (taken.losses > losses_seen_) replay(taken.losses);
+    start_turn();
+  }
+
+  // -- inputs ---------------------------------------------------------------------------------------------------------
+
+  void on(Batch& batch) {
+    if (batch.epoch != epoch_ || phase_ == Phase::taking || stopping_) return;  // of a start before this one
+    for (RecordPtr& record : batch.records) records_.push_back(std::move(record));
+    start_turn();
+  }
+
+  void on(Outcomes& outcomes) {
+    if (outcomes.epoch != epoch_) return;
+    for (Outcome& outcome : outcomes.outcomes) outcomes_.push_back(std::move(outcome));
+    start_turn();
+  }
+
+  caf::typed_response_promise<CommandReply> on_command(const std::string& key, const Command& command) {
+    auto promise = make_response_promise<CommandReply>();
+    Command mine{command.kind, ++command_id_};
+    if (phase_ == Phase::taking || stopping_ || commands_.size() >= 1'000) {
+      promise.deliver(CommandReply{mine.id, 503, "the shard of this order is not ready"});
+      return promise;
+    }
+    Slot* slot = slots_.find(key);
+    if (slot && slot->quarantine && command.kind == CommandKind::cancel) {
+      promise.deliver(CommandReply{mine.id, 409, "the order is set aside (" + slot->quarantine->reason + "); retry it first"});
+      return promise;
+    }
+    if (slot && slot->quarantine && command.kind == CommandKind::retry) {
+      slot->quarantine->restarts = 0;
+      redrive(*slot);
+      promise.deliver(CommandReply{mine.id, 202, "lifted"});
+      return promise;
+    }
+    promises_[mine.id] = promise;
+    commands_.push_back({key, mine});
+    start_turn();
+    return promise;
+  }
+
+  void on(const Ends& ends) {
+    asking_ends_ = false;
+    if (!ends.ok || phase_ != Phase::idle || !records_.empty()) return;
+    for (const auto& [topic, end] : ends.ends) {
+      auto it = positions_.find(topic);
+      if ((it == positions_.end() ? 0 : it->second.next) < end) return;
+    }
+    caught_up_ = true;
+    start_turn();
+    caught_up_ = false;
+  }
+
+  void on(const LogLost& lost) {
+    for (Topic topic : lost.topics) {
+      positions_[topic] = {};
+      lost_ = true;
+    }
+    complain("a log was lost; the outbox is published again and every open question is asked again");
+    start_turn();
+  }
+
+  void on_tick() {
+    delayed_send(this, limits::sweep_interval, Tick{});
+    if (phase_ == Phase::taking || phase_ == Phase::stopped) return;
+    Millis now = d_.clock();
+    if (retry_at_ != 0 && retry_at_ <= now) {
+      retry_at_ = 0;
+      if (phase_ == Phase::committing) commit();
+      if (phase_ == Phase::loading) load_sleepers();
+    }
+    if (replaying_ && unpublished_.empty()) read_outbox();
+    if (!failed_publishes_.empty()) {
+      auto again = std::move(failed_publishes_);
+      failed_publishes_.clear();
+      for (Sequence sequence : again)
+        if (auto it = unpublished_.find(sequence); it != unpublished_.end()) send_publish(sequence, it->second);
+    }
+    for (auto& [key, slot] : slots_)
+      if (slot.quarantine && slot.quarantine->until != 0 && slot.quarantine->until <= now && slot.work < 0) {
+        redrive(slot);
+        break;  // one at a time: they may fail again
+      }
+    if (now >= next_ends_ && !asking_ends_ && !slots_.due_caught_up(now, 1).empty()) {
+      asking_ends_ = true;
+      next_ends_ = now + 1'000;
+      d_.intake->ask_ends(d_.id, this);
+    } else if (asking_ends_ && now >= next_ends_ + 10'000) {
+      asking_ends_ = false;  // the answer was lost with a consumer that was closed
+    }
+    passivate(now);
+    start_turn();
+  }
+
+  // -- a turn: collect ------------------------------------------------------------------------------------------------
+
+  [[nodiscard]] bool something_to_do(Millis now) const {
+    return !records_.empty() || !outcomes_.empty() || !commands_.empty() || !wakes_.empty() || !ready_.empty() || lost_ ||
+           caught_up_ || !slots_.due(now, 1).empty();
+  }
+
+  void start_turn() {
+    if (phase_ != Phase::idle) return;
+    if (stopping_) return stop();
+    Millis now = d_.clock();
+    if (unpublished_records_ > limits::shard_unpublished_max || !something_to_do(now)) return;
+    now_ = now;
+    ++number_;
+    turn_ = std::make_shared<Turn>();
+    turn_->shard = d_.id;
+    turn_->epoch = epoch_;
+    turn_->number = number_;
+    turn_->at = now;
+    turn_->next = positions_;
+    outgoing_ = std::make_shared<std::vector<Outgoing>>();
+    turn_->lost = std::exchange(lost_, false);
+    turn_outcomes_.clear();
+    turn_commands_.clear();
+
+    for (Redrive& redrive : ready_) {
+      Work& work = work_of(redrive.key);
+      work.redrive = true;
+      for (RecordPtr& record : redrive.records) work.inputs.emplace_back(std::move(record));
+      work.stored = work.inputs.size();
+      work.inputs.emplace_back(Due{false});  // also when nothing waits: finds the order's deadlines again
+    }
+    ready_.clear();
+    for (auto& outcome : outcomes_) {
+      turn_outcomes_.push_back(outcome);
+      input(outcome.key, outcome);
+    }
+    outcomes_.clear();
+    for (std::size_t n = 0; n < limits::turn_wakes_max && !wakes_.empty(); ++n) {
+      Slot* slot = slots_.find(wakes_.front().first);
+      if (!slot || !slot->quarantine) input(wakes_.front().first, wakes_.front().second);
+      wakes_.pop_front();
+    }
+    for (Asked& asked : commands_) {
+      turn_commands_.push_back(asked);
+      input(asked.key, asked.command);
+    }
+    commands_.clear();
+    std::size_t count = std::min(records_.size(), limits::turn_records_max);
+    for (std::size_t i = 0; i < count; ++i) {
+      turn_records_.push_back(std::move(records_.front()));
+      records_.pop_front();
+      collect(turn_records_.back());
+    }
+    for (Slot* slot : slots_.due(now, limits::turn_records_max))
+      if (!slot->quarantine) input(slot->key, Due{false});
+    if (caught_up_)
+      for (Slot* slot : slots_.due_caught_up(now, limits::turn_records_max))
+        if (!slot->quarantine) input(slot->key, Due{true});
+    load_sleepers();
+  }
+
+  Work& work_of(const std::string& key) {
+    Slot& slot = slots_.at(key);
+    if (slot.work < 0) {
+      slot.work = static_cast<int>(works_.size());
+      works_.emplace_back().slot = &slot;
+    }
+    slot.used = now_;
+    return works_[static_cast<std::size_t>(slot.work)];
+  }
+
+  void input(const std::string& key, Input what) { work_of(key).inputs.push_back(std::move(what)); }
+
+  /// Moves the position past a record and finds out whose it is.
+  void collect(const RecordPtr& record) {
+    Position& position = turn_->next[record->topic];
+    std::uint64_t hash = fingerprint_of(*record);
+    if (record->offset < position.next) {
+      bool same = record->offset == position.next - 1 && record->timestamp == position.timestamp && hash == position.hash;
+      if (same) return;  // the record before the first: the log is the one we know
+      turn_->lost = true;
+      complain(std::string(to_string(record->topic)) + ": another record lies at offset " + std::to_string(record->offset) +
+               ": the log was lost");
+    }
+    position = {record->offset + 1, record->timestamp, hash};
+    ++records_total_;
+    if (!record->poison.empty()) return bury({record, record->poison});
+    if (d_.role.id == RoleId::order && partition_of(record->event.order.value, d_.settings.partitions) != d_.id.partition) {
+      if (record->topic == Topic::order_rerouted) return bury({record, "misplaced: not of this partition"});
+      outgoing_->push_back(d_.codec->reroute(*record));
+      return;
+    }
+    std::string key = d_.role.key_of(record->event);
+    if (key.empty()) return;
+    Slot* known = slots_.find(key);
+    if (known && known->quarantine && !(known->work >= 0 && works_[static_cast<std::size_t>(known->work)].redrive)) {
+      turn_->parked.push_back({key, record});
+      return;
+    }
+    if (!known && careful_ == 0 && d_.role.begins(record->event)) slots_.at(key).loaded = true;  // the insert finds out
+    input(key, record);
+  }
+
+  void bury(DeadLetter letter) {
+    outgoing_->push_back(d_.codec->dead_letter(letter, d_.role.id));
+    turn_->dead.push_back(std::move(letter));
+  }
+
+  // -- a turn: load and decide ------------------------------------------------------------------------------------------
+
+  void load_sleepers() {
+    std::vector<std::string> keys;
+    for (Work& work : works_)
+      if (!work.slot->loaded) keys.push_back(work.slot->key);
+    if (keys.empty()) return deliver();
+    phase_ = Phase::loading;
+    auto number = number_;
+    request(d_.store, limits::store_timeout, Load{d_.id, std::move(keys)})
+        .then(
+            [this, number](Loaded& loaded) {
+              if (number != number_ || phase_ != Phase::loading) return;
+              if (!loaded.ok) return load_later();
+              for (Row& row : loaded.rows)
+                if (Slot* slot = slots_.find(row.key)) wake(*slot, std::move(row));
+              for (Work& work : works_)
+                if (!work.slot->loaded) wake_unknown(*work.slot);
+              deliver();
+            },
+            [this, number](const caf::error&) {
+              if (number == number_ && phase_ == Phase::loading) load_later();
+            });
+  }
+
+  void load_later() {
+    complain("rows cannot be loaded; trying again");
+    retry_at_ = d_.clock() + limits::take_backoff.count();
+  }
+
+  void wake(Slot& slot, Row&& row) {
+    slot.version = row.version;
+    slot.open = row.open;
+    slot.loaded = true;
+    if (d_.role.supervised)
+      slot.row = std::move(row);
+    else
+      slot.entity = d_.role.load(slot.key, &row);
+  }
+
+  void wake_unknown(Slot& slot) {
+    slot.version = 0;
+    slot.loaded = true;
+  }
+
+  void deliver() {
+    phase_ = Phase::deciding;
+    undecided_ = works_.size();
+    if (works_.empty()) return assemble();
+    // By index: an inline decision never adds works, but the last one assembles the turn and clears them.
+    for (std::size_t i = 0, n = works_.size(); i < n; ++i) {
+      Work& work = works_[i];
+      if (d_.role.supervised)
+        hand_over(*work.slot, work.inputs);
+      else
+        decide_here(work);
+    }
+    if (!d_.role.supervised) assemble();
+  }
+
+  void decide_here(Work& work) {
+    Slot& slot = *work.slot;
+    if (!slot.entity) slot.entity = d_.role.load(slot.key, nullptr);
+    for (const Input& what : work.inputs) {
+      if (d_.probe) d_.probe(slot.key, what);
+      slot.entity->digest(what, now_, work.change);
+    }
+    if (work.change.changed) slot.entity->describe(work.change.row.emplace());
+    work.decided = true;
+  }
+
+  void hand_over(Slot& slot, const std::vector<Input>& inputs) {
+    if (!slot.actor) {
+      order::OrderDeps deps{slot.key, std::move(slot.row), &d_.role, d_.probe};
+      slot.row.reset();
+      slot.actor = order::spawn_order(system(), this, std::move(deps));
+      monitor(slot.actor);
+      children_[slot.actor->id()] = slot.key;
+    }
+    caf::anon_send(slot.actor, Deliver{number_, now_, inputs});
+  }
+
+  void on(Decided& decided) {
+    if (decided.turn != number_ || phase_ != Phase::deciding) return;
+    Slot* slot = slots_.find(decided.key);
+    if (!slot || slot->work < 0) return;
+    Work& work = works_[static_cast<std::size_t>(slot->work)];
+    if (work.decided) return;
+    work.decided = true;
+    work.change = std::move(decided.change);
+    if (--undecided_ == 0) assemble();
+  }
+
+  /// One for one: the death of an order's actor is its answer in the running turn (rule 14).
+  void on_down(const caf::down_msg& down) {
+    auto it = children_.find(down.source.id());
+    if (it == children_.end()) return;
+    std::string key = it->second;
+    children_.erase(it);
+    Slot* slot = slots_.find(key);
+    if (!slot || !slot->actor || slot->actor->id() != down.source.id()) return;
+    slot->drop();
+    if (phase_ != Phase::deciding || slot->work < 0) return;
+    Work& work = works_[static_cast<std::size_t>(slot->work)];
+    if (work.decided) return;
+    work.decided = work.died = true;
+    work.why = caf::to_string(down.reason);
+    ++restarts_total_;
+    if (--undecided_ == 0) assemble();
+  }
+
+  // -- a turn: one transaction --------------------------------------------------------------------------------------------
+
+  void assemble() {
+    acts_.clear();
+    replies_.clear();
+    for (Work& work : works_) work.died ? set_aside(work, work.why, true) : add(work);
+    bool moved = turn_->next != positions_;
+    bool writes = moved || turn_->lost || !turn_->rows.empty() || !turn_->dead.empty() || !turn_->parked.empty() ||
+                  !turn_->unparked.empty() || !turn_->quarantines.empty() || !outgoing_->empty() || pending_losses_ > losses_seen_;
+    if (!outgoing_->empty()) {
+      turn_->sequence = sequence_ + 1;
+      turn_->outgoing = outgoing_;
+    } else {
+      turn_->sequence = sequence_;
+    }
+    turn_->published = published_;
+    turn_->losses_seen = std::max(losses_seen_, pending_losses_);
+    if (!writes) {  // acts that are done again were decided by an earlier turn
+      finish_turn();
+      return;
+    }
+    commit();
+  }
+
+  void add(Work& work) {
+    Change& change = work.change;
+    Slot& slot = *work.slot;
+    if (change.row) {
+      change.row->key = slot.key;
+      change.row->version = slot.version + 1;
+      change.row->open = change.open;
+      change.row->due = change.due == 0 ? change.due_caught_up
+                        : change.due_caught_up == 0 ? change.due
+                                                    : std::min(change.due, change.due_caught_up);
+      turn_->rows.push_back(std::move(*change.row));
+    }
+    auto append = [](auto& to, auto& from) {
+      to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+    };
+    append(turn_->transitions, change.transitions);
+    append(turn_->totals, change.totals);
+    append(turn_->identities, change.identities);
+    for (const Event& event : change.publish) outgoing_->push_back(d_.codec->write(event));
+    for (DeadLetter& letter : change.dead) bury(std::move(letter));
+    append(acts_, change.acts);
+    append(replies_, change.replies);
+    if (work.redrive) {
+      turn_->unparked.push_back(slot.key);
+      if (change.park.empty() && slot.quarantine) {
+        Quarantine lifted = *slot.quarantine;
+        lifted.lifted = true;
+        turn_->quarantines.push_back(std::move(lifted));
+      }
+    }
+    if (!change.park.empty()) {
+      for (RecordPtr& record : change.parked) turn_->parked.push_back({slot.key, std::move(record)});
+      quarantine(work, change.park, 0, 0);
+    }
+  }
+
+  /// Sets an order aside: its records wait in the store; the rest of the shard goes on (rule 11).
+  void set_aside(Work& work, const std::string& why, bool died) {
+    Slot& slot = *work.slot;
+    int restarts = slot.quarantine ? slot.quarantine->restarts : 0;
+    if (died) ++restarts;
+    for (std::size_t i = work.stored; i < work.inputs.size(); ++i)  // a redrive's records are in the store already
+      if (const auto* record = std::get_if<RecordPtr>(&work.inputs[i])) turn_->parked.push_back({slot.key, *record});
+    for (const Input& what : work.inputs)
+      if (const auto* command = std::get_if<Command>(&what))
+        replies_.push_back({command->id, 503, "the order's actor failed: " + why});
+    Millis wait = limits::take_backoff.count() << std::min(restarts, 6);
+    quarantine(work, why, restarts, restarts > limits::restarts_max ? 0 : now_ + wait);
+    complain("order " + slot.key + " failed and is set aside (" + std::to_string(restarts) + "): " + why);
+  }
+
+  void quarantine(Work& work, const std::string& why, int restarts, Millis until) {
+    Quarantine row;
+    row.key = work.slot->key;
+    row.reason = why;
+    row.restarts = restarts;
+    row.since = work.slot->quarantine ? work.slot->quarantine->since : now_;
+    row.until = until;
+    turn_->quarantines.push_back(std::move(row));
+  }
+
+  void commit() {
+    phase_ = Phase::committing;
+    auto number = number_;
+    request(d_.store, limits::store_timeout, Commit{turn_})
+        .then([this, number](const Committed& committed) { on(number, committed); },
+              [this, number](const caf::error&) { on(number, Committed{CommitResult::unavailable, 0, {}, "no answer in time"}); });
+  }
+
+  void on(std::uint64_t number, const Committed& committed) {
+    if (number != number_ || phase_ != Phase::committing) return;
+    switch (committed.result) {
+      case CommitResult::ok: {
+        pending_losses_ = std::max(pending_losses_, committed.losses);
+        finish_turn();
+        if (committed.losses > losses_seen_) replay(committed.losses);
+        return start_turn();
+      }
+      case CommitResult::unavailable:  // perhaps it is in the store all the same: the same turn is handed in again
+        complain("the store cannot commit: " + committed.why);
+        retry_at_ = d_.clock() + limits::take_backoff.count();
+        return;
+      case CommitResult::conflict: return redo(committed.conflicts);
+      case CommitResult::fenced:
+        complain("fenced: another owner has the shard");
+        if (stopping_) return stop();
+        phase_ = Phase::taking;
+        delayed_send(this, limits::take_backoff, Begin{});
+        return;
+    }
+  }
+
+  /// Somebody else changed a row we decided on: forget what was speculated, and decide again on what is there (rule 14).
+  void redo(const std::vector<std::string>& conflicts) {
+    check(++redone_ < 100, "a turn is not in conflict for ever");
+    careful_ = 50;
+    for (Work& work : works_) {
+      work.slot->work = -1;
+      release(*work.slot);
+    }
+    // Without a key it was an instance of Redis that is not verified: its outcomes must not be used. They are asked again.
+    if (!conflicts.empty())
+      for (Outcome& outcome : turn_outcomes_) outcomes_.push_back(std::move(outcome));
+    for (Asked& asked : turn_commands_) commands_.push_back(std::move(asked));
+    records_.insert(records_.begin(), std::make_move_iterator(turn_records_.begin()), std::make_move_iterator(turn_records_.end()));
+    for (Work& work : works_)
+      if (work.redrive) redrive(*work.slot);
+    lost_ = lost_ || turn_->lost;
+    works_.clear();
+    turn_records_.clear();
+    turn_.reset();
+    phase_ = Phase::idle;
+    start_turn();
+  }
+
+  /// Lets go of a slot's entity or actor; its deadlines stay.
+  void release(Slot& slot) {
+    if (slot.actor) children_.erase(slot.actor->id());
+    slot.drop();
+  }
+
+  // -- a turn: publish and act ----------------------------------------------------------------------------------------------
+
+  void finish_turn() {
+    positions_ = turn_->next;
+    losses_seen_ = std::max(losses_seen_, turn_->losses_seen);
+    redone_ = 0;
+    for (Work& work : works_) {
+      Slot& slot = *work.slot;
+      slot.work = -1;
+      if (work.died) continue;
+      if (work.change.changed) ++slot.version;
+      slot.open = work.change.open;
+      slots_.set_due(slot, work.change.due, work.change.due_caught_up);
+    }
+    for (const Quarantine& row : turn_->quarantines) {
+      Slot& slot = slots_.at(row.key);
+      if (row.lifted) {
+        slot.quarantine.reset();
+      } else {
+        slot.quarantine = row;
+        slots_.set_due(slot, 0, 0);
+        release(slot);
+      }
+    }
+    for (Work& work : works_) {
+      Slot& slot = *work.slot;
+      if (!slot.open && !slot.quarantine && !work.died) {  // over: the store remembers it
+        release(slot);
+        slots_.erase(slot);
+      }
+    }
+    if (careful_ > 0) --careful_;
+    if (turn_->outgoing) {
+      sequence_ = turn_->sequence;
+      publish(sequence_, turn_->outgoing);
+    }
+    if (!acts_.empty()) send_acts(std::move(acts_));
+    acts_.clear();
+    for (CommandReply& reply : replies_) answer(std::move(reply));
+    replies_.clear();
+    if (!turn_records_.empty()) {
+      d_.intake->consumed(d_.id, turn_records_.size());
+      d_.intake->committed(d_.id, positions_);
+    }
+    works_.clear();
+    turn_records_.clear();
+    turn_.reset();
+    ++turns_total_;
+    phase_ = Phase::idle;
+    if (stopping_) stop();
+  }
+
+  void answer(CommandReply reply) {
+    auto it = promises_.find(reply.id);
+    if (it == promises_.end()) return;
+    it->second.deliver(std::move(reply));
+    promises_.erase(it);
+  }
+
+  void send_acts(std::vector<Act> acts) { caf::anon_send(d_.port, Acts{this, d_.id, epoch_, std::move(acts)}); }
+
+  void publish(Sequence sequence, std::shared_ptr<const std::vector<Outgoing>> outgoing) {
+    if (unpublished_.emplace(sequence, outgoing).second) unpublished_records_ += outgoing->size();
+    send_publish(sequence, std::move(outgoing));
+  }
+  void send_publish(Sequence sequence, std::shared_ptr<const std::vector<Outgoing>> outgoing) {
+    caf::anon_send(d_.producer, Publish{this, epoch_, sequence, std::move(outgoing)});
+  }
+
+  void on(const Published& published) {
+    if (published.epoch != epoch_) return;
+    auto it = unpublished_.find(published.sequence);
+    if (it == unpublished_.end()) return;
+    if (!published.ok) {
+      failed_publishes_.push_back(published.sequence);  // published again by the next tick
+      return;
+    }
+    unpublished_records_ -= std::min(unpublished_records_, it->second->size());
+    unpublished_.erase(it);
+    if (!replaying_) published_ = unpublished_.empty() ? sequence_ : unpublished_.begin()->first - 1;
+    if (replaying_ && unpublished_.empty()) read_outbox();
+    if (stopping_) return stop();
+    start_turn();
+  }
+
+  // -- after a loss (rule 10) -----------------------------------------------------------------------------------------------
+
+  /// Publishes the outbox of the last outbox.replay again, and asks every open question again.
+  void replay(std::int64_t losses) {
+    pending_losses_ = std::max(pending_losses_, losses);
+    losses_seen_ = losses;  // in memory; durable with the next turn, and until then a new owner does it again
+    for (auto& [key, slot] : slots_)
+      if (!slot.quarantine && slot.open) wakes_.push_back({key, Resume{true}});
+    std::sort(wakes_.begin(), wakes_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    replaying_ = true;
+    replay_until_ = sequence_;
+    replayed_ = -1;
+    replay_since_ = d_.clock() - d_.settings.outbox_replay;
+    read_outbox();
+  }
+
+  void read_outbox() {
+    if (reading_outbox_) return;
+    reading_outbox_ = true;
+    auto epoch = epoch_;
+    request(d_.store, limits::store_timeout, ReadOutbox{d_.id, replayed_, replay_since_, limits::outbox_page_turns})
+        .then(
+            [this, epoch](OutboxPage& page) {
+              if (epoch != epoch_) return;
+              reading_outbox_ = false;
+              if (!page.ok || !replaying_) return;  // a tick comes back to it
+              bool more = false;
+              for (OutboxRow& row : page.rows) {
+                if (row.sequence > replay_until_) break;
+                if (published_ >= row.sequence) published_ = row.sequence - 1;
+                replayed_ = row.sequence;
+                more = true;
+                publish(row.sequence, std::move(row.outgoing));
+              }
+              if (!more) {
+                replaying_ = false;
+                published_ = unpublished_.empty() ? sequence_ : unpublished_.begin()->first - 1;
+              }
+            },
+            [this, epoch](const caf::error&) {
+              if (epoch == epoch_) reading_outbox_ = false;
+            });
+  }
+
+  // -- supervision ----------------------------------------------------------------------------------------------------------
+
+  /// Reads what waits behind an order and hands it to the next turn.
+  void redrive(Slot& slot) {
+    if (!redrives_.insert(slot.key).second) return;
+    auto epoch = epoch_;
+    std::string key = slot.key;
+    request(d_.store, limits::store_timeout, LoadParked{d_.id, key})
+        .then(
+            [this, epoch, key](ParkedRecords& parked) {
+              if (epoch != epoch_) return;
+              redrives_.erase(key);
+              if (!parked.ok) return;
+              ready_.push_back({key, std::move(parked.records)});
+              start_turn();
+            },
+            [this, epoch, key](const caf::error&) {
+              if (epoch == epoch_) redrives_.erase(key);
+            });
+  }
+
+  /// Idle orders sleep in the store; a message wakes them.
+  void passivate(Millis now) {
+    if (phase_ != Phase::idle || now < next_passivation_) return;
+    next_passivation_ = now + 1'000;
+    std::size_t awake = 0;
+    for (auto& [key, slot] : slots_) awake += slot.loaded ? 1u : 0u;
+    for (auto& [key, slot] : slots_) {
+      bool idle = now - slot.used >= limits::idle_order_age.count();
+      if (!slot.loaded || (!idle && awake <= limits::live_orders_max)) continue;
+      release(slot);
+      --awake;
+    }
+  }
+
+  // -- leaving --------------------------------------------------------------------------------------------------------------
+
+  caf::typed_response_promise<Revoked> on_revoke() {
+    auto promise = make_response_promise<Revoked>();
+    stopping_ = true;
+    leaving_.push_back(promise);
+    if (phase_ == Phase::idle || phase_ == Phase::taking || phase_ == Phase::stopped) stop();
+    return promise;
+  }
+
+  void stop() {
+    if (phase_ == Phase::stopped) return;
+    phase_ = Phase::stopped;
+    for (auto& [id, promise] : promises_) promise.deliver(CommandReply{id, 503, "the shard of this order is changing its owner"});
+    promises_.clear();
+    for (auto& promise : leaving_) promise.deliver(Revoked{});
+    leaving_.clear();
+    slots_.clear();
+    children_.clear();
+    quit();
+  }
+
+  ShardView view() const {
+    ShardView v;
+    v.shard = d_.id;
+    v.epoch = epoch_;
+    v.phase = to_string(phase_);
+    v.turns = turns_total_;
+    v.records = records_total_;
+    v.restarts = restarts_total_;
+    v.rows = slots_.size();
+    v.actors = children_.size();
+    v.waiting = records_.size() + outcomes_.size() + wakes_.size();
+    v.unpublished = unpublished_records_;
+    v.sequence = sequence_;
+    v.published = published_;
+    return v;
+  }
+
+  void complain(const std::string& what) {
+    if (d_.complain) d_.complain(to_string(d_.id) + ": " + what);
+  }
+
+  ShardDeps d_;
+  Phase phase_ = Phase::taking;
+  bool stopping_ = false, ticking_ = false, lost_ = false;
+  int careful_ = 0;  // turns for which no row is assumed to be new: there was a conflict just now
+  Epoch epoch_ = 0;
+  std::uint64_t number_ = 0, command_id_ = 0;
+  Positions positions_;
+  Slots slots_;
+  std::unordered_map<caf::actor_id, std::string> children_;
+
+  std::deque<RecordPtr> records_;
+  std::vector<Outcome> outcomes_;
+  std::deque<std::pair<std::string, Resume>> wakes_;
+  std::vector<Asked> commands_;
+  std::vector<Redrive> ready_;
+  std::set<std::string> redrives_;
+
+  // the running turn
+  Millis now_ = 0;
+  std::shared_ptr<Turn> turn_;
+  std::shared_ptr<std::vector<Outgoing>> outgoing_;
+  std::vector<Work> works_;
+  std::size_t undecided_ = 0;
+  std::vector<RecordPtr> turn_records_;
+  std::vector<Outcome> turn_outcomes_;
+  std::vector<Asked> turn_commands_;
+  std::vector<Act> acts_;
+  std::vector<CommandReply> replies_;
+  int redone_ = 0;
+  Millis retry_at_ = 0;  // the store was away: when the turn is handed in, or its rows are asked for, again
+
+  // what is on its way into the log
+  Sequence sequence_ = 0, published_ = 0;
+  std::map<Sequence, std::shared_ptr<const std::vector<Outgoing>>> unpublished_;
+  std::size_t unpublished_records_ = 0;
+  std::vector<Sequence> failed_publishes_;
+
+  std::int64_t losses_seen_ = 0, pending_losses_ = 0;
+  bool replaying_ = false, reading_outbox_ = false;
+  Sequence replay_until_ = 0, replayed_ = 0;
+  Millis replay_since_ = 0;
+
+  bool asking_ends_ = false, caught_up_ = false;
+  Millis next_ends_ = 0, next_passivation_ = 0;
+  std::map<std::uint64_t, caf::typed_response_promise<CommandReply>> promises_;
+  std::vector<caf::typed_response_promise<Revoked>> leaving_;
+  std::uint64_t turns_total_ = 0, records_total_ = 0, restarts_total_ = 0;
+};
+
+}  // namespace
+
+ShardActor spawn_shard(caf::actor_system& system, ShardDeps deps) { return system.spawn<Shard>(std::move(deps)); }
+
+}  // namespace cartwright

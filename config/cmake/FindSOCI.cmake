@@ -1,0 +1,17 @@
+# SOCI as Debian packages it ships neither a package file nor a .pc. Defines SOCI::core, SOCI::sqlite3, SOCI::postgresql.
+find_path(SOCI_INCLUDE_DIR soci/soci.h)
+find_library(SOCI_CORE_LIBRARY soci_core)
+find_library(SOCI_SQLITE3_LIBRARY soci_sqlite3)
+find_library(SOCI_POSTGRESQL_LIBRARY soci_postgresql)
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(SOCI REQUIRED_VARS SOCI_CORE_LIBRARY SOCI_SQLITE3_LIBRARY SOCI_POSTGRESQL_LIBRARY SOCI_INCLUDE_DIR)
+if(SOCI_FOUND AND NOT TARGET SOCI::core)
+  foreach(part core sqlite3 postgresql)
+    string(TOUPPER ${part} upper)
+    add_library(SOCI::${part} UNKNOWN IMPORTED)
+    set_target_properties(SOCI::${part} PROPERTIES IMPORTED_LOCATION ${SOCI_${upper}_LIBRARY}
+      INTERFACE_INCLUDE_DIRECTORIES ${SOCI_INCLUDE_DIR})
+  endforeach()
+  target_link_libraries(SOCI::sqlite3 INTERFACE SOCI::core)
+  target_link_libraries(SOCI::postgresql INTERFACE SOCI::core)
+endif()
