@@ -46,7 +46,7 @@ bool begins_with(const Event& event) {
 
 }  // namespace
 
-Role make_role(RoleId id, const Settings& given, std::shared_ptr<const Codec> codec) {
+std::shared_ptr<const Role> make_role(RoleId id, const Settings& given, std::shared_ptr<const Codec> codec) {
   auto settings = std::make_shared<const Settings>(given);
   Role role;
   role.id = id;
@@ -87,7 +87,7 @@ Role make_role(RoleId id, const Settings& given, std::shared_ptr<const Codec> co
           no_owner);
       break;
   }
-  return role;
+  return std::make_shared<const Role>(std::move(role));
 }
 
 }  // namespace cartwright

@@ -285,7 +285,8 @@ struct Hand {
   std::string why;
 };
 struct ChangeStock { StockChange change; };                    // opens a change
-struct SettleHand { std::string id; bool applied = false; StockIdentity identity; };  // what Redis said to it
+/// What Redis said to a change; `answer`: what its request is answered, to be stored under its Idempotency-Key.
+struct SettleHand { std::string id; bool applied = false; StockIdentity identity; std::optional<StoredAnswer> answer; };
 struct OpenHands { Millis before = 0; };                       // changes that are not told or not answered yet
 struct Hands { bool ok = false; std::vector<Hand> hands; };
 

@@ -35,7 +35,7 @@ struct Role {
   std::function<bool(const Event&)> begins;
 };
 
-/// The role `id`, with its rules bound to `settings`.
-[[nodiscard]] Role make_role(RoleId id, const Settings& settings, std::shared_ptr<const Codec> codec);
+/// The role `id`, with its rules bound to `settings`. Immutable; its entities need it as long as they live.
+[[nodiscard]] std::shared_ptr<const Role> make_role(RoleId id, const Settings& settings, std::shared_ptr<const Codec> codec);
 
 }  // namespace cartwright

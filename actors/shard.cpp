@@ -148,7 +148,7 @@ class Shard : public ShardActor::base {
       slot.quarantine = std::move(quarantine);
     }
     phase_ = Phase::idle;
-    if (d_.port) send_acts({});  // announces the epoch, so that the port refuses the owner before us
+    if (d_.taken) d_.taken(epoch_);
     for (OutboxRow& row : taken.unpublished) publish(row.sequence, row.outgoing);
     d_.intake->start(d_.id, epoch_, positions_, this);
     if (taken.losses > losses_seen_) replay(taken.losses);
@@ -334,24 +334,24 @@ class Shard : public ShardActor::base {
     position = {record->offset + 1, record->timestamp, hash};
     ++records_total_;
     if (!record->poison.empty()) return bury({record, record->poison});
-    if (d_.role.id == RoleId::order && partition_of(record->event.order.value, d_.settings.partitions) != d_.id.partition) {
+    if (d_.role->id == RoleId::order && partition_of(record->event.order.value, d_.settings.partitions) != d_.id.partition) {
       if (record->topic == Topic::order_rerouted) return bury({record, "misplaced: not of this partition"});
       outgoing_->push_back(d_.codec->reroute(*record));
       return;
     }
-    std::string key = d_.role.key_of(record->event);
+    std::string key = d_.role->key_of(record->event);
     if (key.empty()) return;
     Slot* known = slots_.find(key);
     if (known && known->quarantine && !(known->work >= 0 && works_[static_cast<std::size_t>(known->work)].redrive)) {
       turn_->parked.push_back({key, record});
       return;
     }
-    if (!known && careful_ == 0 && d_.role.begins(record->event)) slots_.at(key).loaded = true;  // the insert finds out
+    if (!known && careful_ == 0 && d_.role->begins(record->event)) slots_.at(key).loaded = true;  // the insert finds out
     input(key, record);
   }
 
   void bury(DeadLetter letter) {
-    outgoing_->push_back(d_.codec->dead_letter(letter, d_.role.id));
+    outgoing_->push_back(d_.codec->dead_letter(letter, d_.role->id));
     turn_->dead.push_back(std::move(letter));
   }
 
@@ -389,10 +389,10 @@ class Shard : public ShardActor::base {
     slot.version = row.version;
     slot.open = row.open;
     slot.loaded = true;
-    if (d_.role.supervised)
+    if (d_.role->supervised)
       slot.row = std::move(row);
     else
-      slot.entity = d_.role.load(slot.key, &row);
+      slot.entity = d_.role->load(slot.key, &row);
   }
 
   void wake_unknown(Slot& slot) {
@@ -407,17 +407,17 @@ class Shard : public ShardActor::base {
     // By index: an inline decision never adds works, but the last one assembles the turn and clears them.
     for (std::size_t i = 0, n = works_.size(); i < n; ++i) {
       Work& work = works_[i];
-      if (d_.role.supervised)
+      if (d_.role->supervised)
         hand_over(*work.slot, work.inputs);
       else
         decide_here(work);
     }
-    if (!d_.role.supervised) assemble();
+    if (!d_.role->supervised) assemble();
   }
 
   void decide_here(Work& work) {
     Slot& slot = *work.slot;
-    if (!slot.entity) slot.entity = d_.role.load(slot.key, nullptr);
+    if (!slot.entity) slot.entity = d_.role->load(slot.key, nullptr);
     for (const Input& what : work.inputs) {
       if (d_.probe) d_.probe(slot.key, what);
       slot.entity->digest(what, now_, work.change);
@@ -428,7 +428,7 @@ class Shard : public ShardActor::base {
 
   void hand_over(Slot& slot, const std::vector<Input>& inputs) {
     if (!slot.actor) {
-      order::OrderDeps deps{slot.key, std::move(slot.row), &d_.role, d_.probe};
+      order::OrderDeps deps{slot.key, std::move(slot.row), d_.role, d_.probe};
       slot.row.reset();
       slot.actor = order::spawn_order(system(), this, std::move(deps));
       monitor(slot.actor);
@@ -584,6 +584,11 @@ class Shard : public ShardActor::base {
 
   /// Somebody else changed a row we decided on: forget what was speculated, and decide again on what is there (rule 14).
   void redo(const std::vector<std::string>& conflicts) {
+    if (redone_ > 10) {
+      std::string keys;
+      for (const std::string& key : conflicts) keys += " " + key;
+      complain("in conflict again and again over" + keys);
+    }
     check(++redone_ < 100, "a turn is not in conflict for ever");
     careful_ = 50;
     for (Work& work : works_) {

@@ -21,13 +21,14 @@ namespace cartwright {
 struct ShardDeps {
   ShardId id;
   Settings settings;
-  Role role;
+  std::shared_ptr<const Role> role;
   StoreActor store;
   PortActor port;          // null in the order role, which acts on nothing
   ProducerActor producer;
   std::shared_ptr<Intake> intake;
   std::shared_ptr<const Codec> codec;
   WallClock clock;
+  std::function<void(Epoch)> taken;                                // may be empty: tells the port, so that it refuses the owner before
   std::function<void(const std::string& what)> complain;           // an operator should read this; any thread
   std::function<void(const std::string& key, const Input&)> probe; // tests: may throw, as a bug in a handler would
 };

@@ -2,6 +2,7 @@
 // The actor that every order is. It decides; its shard, which supervises it, makes durable and acts.
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -14,7 +15,7 @@ namespace cartwright::order {
 struct OrderDeps {
   std::string key;
   std::optional<Row> row;      // as stored; nothing: an order nobody has heard of
-  const Role* role = nullptr;  // of the shard, which outlives its orders' actors
+  std::shared_ptr<const Role> role;
   std::function<void(const std::string& key, const Input&)> probe;  // tests: may throw, as a bug would
 };
 

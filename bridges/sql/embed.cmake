@@ -1,0 +1,12 @@
+# cmake -DOUT=... -DIN=DIR -P embed.cmake: the migrations of config/sql as C++ texts, so that the program needs no files.
+set(text "// Generated from config/sql.\n#include \"bridges/sql/migrations.hpp\"\n\nnamespace cartwright::sql {\n\nconst std::vector<MigrationFile>& migration_files() {\n  static const std::vector<MigrationFile> files{\n")
+foreach(dialect sqlite postgresql)
+  file(GLOB files RELATIVE ${IN}/${dialect} ${IN}/${dialect}/*.sql)
+  list(SORT files)
+  foreach(name ${files})
+    file(READ ${IN}/${dialect}/${name} sql)
+    string(APPEND text "      {\"${dialect}\", \"${name}\", R\"sql(${sql})sql\"},\n")
+  endforeach()
+endforeach()
+string(APPEND text "  };\n  return files;\n}\n\n}  // namespace cartwright::sql\n")
+file(WRITE ${OUT} "${text}")

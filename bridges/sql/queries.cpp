@@ -1,0 +1,87 @@
+// Questions that change nothing.
+
+#include "bridges/sql/database.hpp"
+
+namespace cartwright::sql {
+
+namespace {
+
+constexpr int page_max = 1'000;           // where a question has no limit
+constexpr std::string_view highest = "\x7f";  // above every key: keys are printable ASCII
+
+int bounded(int limit) { return limit > 0 ? limit : page_max; }
+
+}  // namespace
+
+Product product_in(Statement& from) {
+  return {{from.text(0)},  from.text(1),    from.text(2),    from.integer(3),
+          from.integer(4), from.integer(5), from.integer(6), from.integer(7)};
+}
+
+Row Database::read_row(Statement& from) const {
+  Row out;
+  out.key = std::move(from.text(0));
+  out.version = from.integer(2);
+  out.state = from.text(3);
+  out.owner = from.text(4);
+  out.open = from.integer(5) != 0;
+  out.due = from.integer(6);
+  out.created_at = from.integer(7);
+  out.updated_at = from.integer(8);
+  out.doc = std::move(from.text(9));
+  return out;
+}
+
+std::optional<Row> Database::find(const std::string& key) {
+  Statement& found = statement(Sql::read_row);
+  if (!found.one(key)) return {};
+  return read_row(found);
+}
+
+std::vector<Transition> Database::history(const OrderId& order) {
+  std::vector<Transition> out;
+  Statement& steps = statement(Sql::read_history);
+  steps.rows([&] { out.push_back({order, steps.integer(0), steps.text(1), steps.text(2), steps.integer(3)}); }, order.value);
+  return out;
+}
+
+std::vector<Row> Database::list(const ListRows& question) {
+  std::vector<Row> out;
+  const std::string before = question.before.empty() ? std::string(highest) : question.before;
+  const int limit = bounded(question.limit);
+  const auto read = [&](Sql name, const auto&... filters) {
+    Statement& page = statement(name);
+    page.rows([&] { out.push_back(read_row(page)); }, before, filters..., limit);
+  };
+  if (question.state.empty() && question.owner.empty())
+    read(Sql::list_all);
+  else if (question.owner.empty())
+    read(Sql::list_state, question.state);
+  else if (question.state.empty())
+    read(Sql::list_owner, question.owner);
+  else
+    read(Sql::list_both, question.state, question.owner);
+  return out;
+}
+
+std::vector<Row> Database::under(const RowsUnder& question) {
+  std::vector<Row> out;
+  Statement& page = statement(Sql::rows_under);
+  page.rows([&] { out.push_back(read_row(page)); }, question.prefix, question.prefix + std::string(highest), bounded(question.limit));
+  return out;
+}
+
+std::vector<Product> Database::product(const ProductId& id) {
+  Statement& found = statement(Sql::read_product);
+  if (!found.one(id.value)) return {};
+  return {product_in(found)};
+}
+
+std::vector<Product> Database::products(const ListProducts& question) {
+  std::vector<Product> out;
+  Statement& page = statement(Sql::list_products);
+  page.rows([&] { out.push_back(product_in(page)); }, question.after, bounded(question.limit));
+  return out;
+}
+
+}  // namespace cartwright::sql

@@ -1,0 +1,394 @@
+// The writer of one role: merges what waits in its mailbox into one transaction. All of it is answered after the commit.
+//
+// A first pass writes everything in one go. Only when something has to be undone (a conflict, a statement that fails)
+// the transaction is run again with a savepoint per request, so that it takes its own part back and no other.
+
+#include <caf/actor_system.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+#include <caf/typed_response_promise.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bridges/sql/database.hpp"
+#include "bridges/sql/harden.hpp"
+
+namespace cartwright::sql {
+
+struct Flush {};       // to itself, behind everything that was in the mailbox
+struct Clean {};       // to itself, while there is something to delete
+struct Checkpoint {};  // to the actor that moves the log to the file
+
+}  // namespace cartwright::sql
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::sql::Flush)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::sql::Clean)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::sql::Checkpoint)
+
+namespace cartwright::sql {
+
+namespace {
+
+constexpr std::size_t rows_waiting_max = 200'000;  // of one transaction; then callers are told to come back
+constexpr Millis clean_interval = 60'000;
+
+using WriterActor = StoreActor::extend<caf::reacts_to<Flush>, caf::reacts_to<Clean>>;
+using CheckpointActor = caf::typed_actor<caf::reacts_to<Checkpoint>>;
+
+/// keep: the request's writes stay. undo: they must not.
+enum class Verdict : std::uint8_t { keep, undo };
+
+/// A request that waits for the next transaction. What it does not need is empty.
+struct Job {
+  std::function<Verdict(Database&)> write;      // in the transaction, perhaps twice
+  std::function<void(Database&)> undone;        // after its writes were undone, in the same transaction
+  std::function<void(Database&)> read;          // after the commit
+  std::function<void()> deliver;
+  std::function<void(const std::string& why)> refuse;
+  std::string failure;                          // not empty: refused alone
+};
+
+CheckpointActor::behavior_type checkpointer(CheckpointActor::pointer self, StoreOptions options) {
+  harden(self);
+  auto database = std::make_shared<Database>(std::move(options), Access::read);
+  return {[database](const Checkpoint&) {
+    std::string why;
+    if (database->connected(why)) database->dialect().checkpoint(database->session());
+  }};
+}
+
+class Writer {
+ public:
+  Writer(WriterActor::pointer self, StoreOptions options) : self_(self), database_(std::move(options), Access::write) {
+    if (database_.dialect().carriage().loops)
+      checkpointer_ = self->system().spawn<caf::detached>(checkpointer, database_.options());
+  }
+
+  /// Puts a request into the next transaction. `fill` says what the job does to reply; the promise is kept on every path.
+  template <class Reply, class Fill>
+  caf::typed_response_promise<Reply> later(std::size_t rows, const Fill& fill) {
+    auto promise = self_->template make_response_promise<Reply>();
+    auto reply = std::make_shared<Reply>();
+    Job job;
+    fill(job, reply);
+    job.deliver = [promise, reply]() mutable { promise.deliver(std::move(*reply)); };
+    job.refuse = [promise, reply](const std::string& why) mutable {
+      *reply = Reply{};
+      if constexpr (requires { reply->why; }) reply->why = why;
+      promise.deliver(std::move(*reply));
+    };
+    if (has_room(rows))
+      jobs_.push_back(std::move(job));
+    else
+      job.refuse(overloaded());
+    return promise;
+  }
+
+  /// Orders that wait to be placed are one batch, whichever door they came from.
+  caf::typed_response_promise<Placed> place(const Place& message) {
+    Door door{self_->make_response_promise<Placed>(), placements_.size(), message.placements.size()};
+    auto promise = door.promise;
+    if (has_room(2 * door.count)) {
+      placements_.insert(placements_.end(), message.placements.begin(), message.placements.end());
+      doors_.push_back(std::move(door));
+    } else {
+      Placed refused;
+      for (const auto& each : message.placements) refused.results.push_back({each->id, PlaceResult::unavailable, {}});
+      promise.deliver(std::move(refused));
+    }
+    return promise;
+  }
+
+  void flush();
+  void clean();
+
+ private:
+  struct Door {
+    caf::typed_response_promise<Placed> promise;
+    std::size_t first = 0, count = 0;
+  };
+
+  /// Counts a request in, and sees to it that a flush follows.
+  bool has_room(std::size_t rows) {
+    if (rows_ > 0 && rows_ + rows > rows_waiting_max) return false;
+    rows_ += rows;
+    if (!std::exchange(scheduled_, true)) self_->send(self_, Flush{});
+    return true;
+  }
+  [[nodiscard]] std::string overloaded() const {
+    return database_.explain("queueing", "overloaded, " + std::to_string(rows_) + " rows wait; come back");
+  }
+  Job placing();
+  bool write(std::vector<Job>& jobs, std::string& why);
+  bool write_in_one_go(std::vector<Job>& jobs);
+  void write_one_by_one(std::vector<Job>& jobs);
+
+  WriterActor::pointer self_;
+  Database database_;
+  CheckpointActor checkpointer_;
+  std::vector<Job> jobs_;
+  std::vector<std::shared_ptr<const Placement>> placements_;
+  std::vector<Door> doors_;
+  std::size_t rows_ = 0;
+  bool scheduled_ = false;
+  Millis cleaned_at_ = 0;
+};
+
+Job Writer::placing() {
+  auto doors = std::make_shared<std::vector<Door>>(std::exchange(doors_, {}));
+  auto placements = std::make_shared<std::vector<std::shared_ptr<const Placement>>>(std::exchange(placements_, {}));
+  auto results = std::make_shared<std::vector<PlacedOne>>();
+  const auto answer = [doors, results] {
+    for (Door& door : *doors) {
+      Placed reply;
+      for (std::size_t i = door.first; i < door.first + door.count; ++i) reply.results.push_back(std::move((*results)[i]));
+      door.promise.deliver(std::move(reply));
+    }
+  };
+  Job job;
+  job.write = [placements, results](Database& database) {
+    *results = database.place(*placements);
+    return Verdict::keep;
+  };
+  job.deliver = answer;
+  job.refuse = [placements, results, answer](const std::string&) {
+    results->clear();
+    for (const auto& each : *placements) results->push_back({each->id, PlaceResult::unavailable, {}});
+    answer();
+  };
+  return job;
+}
+
+void Writer::flush() {
+  scheduled_ = false;
+  rows_ = 0;
+  auto jobs = std::exchange(jobs_, {});
+  if (!doors_.empty()) jobs.push_back(placing());
+  std::string why;
+  const bool written = write(jobs, why);
+  for (Job& job : jobs) {
+    if (!job.write) continue;
+    if (!written || !job.failure.empty())
+      job.refuse(job.failure.empty() ? why : job.failure);
+    else if (!job.read)
+      job.deliver();
+  }
+  for (Job& job : jobs) {
+    if (!job.read || (job.write && (!written || !job.failure.empty()))) continue;
+    try {
+      if (database_.connected(why)) {
+        job.read(database_);
+        job.deliver();
+        continue;
+      }
+    } catch (const std::exception& error) {
+      const Fault fault = database_.fault(error);
+      why = database_.explain("reading", fault.text + "; ask again");
+      database_.rollback();
+      if (fault.broken) database_.disconnect();
+    }
+    job.refuse(why);
+  }
+  if (!written) return;
+  if (checkpointer_ && database_.connected(why) && database_.dialect().wants_checkpoint(database_.session()))
+    self_->send(checkpointer_, Checkpoint{});
+  const Millis now = database_.options().clock();
+  if (now - cleaned_at_ >= clean_interval) {
+    cleaned_at_ = now;
+    self_->send(self_, Clean{});
+  }
+}
+
+bool Writer::write(std::vector<Job>& jobs, std::string& why) {
+  std::size_t count = 0;
+  for (const Job& job : jobs) count += job.write ? 1 : 0;
+  if (count == 0) return true;
+  if (!database_.connected(why)) return false;
+  const std::string doing = "writing " + std::to_string(count) + " requests";
+  const char* outlook = "nothing of it is stored; hand it in again";
+  try {
+    database_.begin();
+    if (!write_in_one_go(jobs)) {
+      database_.rollback();
+      if (!database_.connected(why)) return false;
+      database_.begin();
+      write_one_by_one(jobs);
+    }
+    outlook = "it may be stored; hand it in again";
+    database_.commit();
+    return true;
+  } catch (const std::exception& error) {
+    why = database_.explain(doing, database_.fault(error).text + "; " + outlook);
+    database_.rollback();
+    // A connection that has failed once is not trusted again: what the next one reads is what is stored.
+    database_.disconnect();
+    return false;
+  }
+}
+
+bool Writer::write_in_one_go(std::vector<Job>& jobs) {
+  try {
+    for (Job& job : jobs)
+      if (job.write && job.write(database_) == Verdict::undo) return false;
+    return true;
+  } catch (const std::exception& error) {
+    if (database_.fault(error).broken) throw;
+    return false;
+  }
+}
+
+void Writer::write_one_by_one(std::vector<Job>& jobs) {
+  for (Job& job : jobs) {
+    if (!job.write) continue;
+    database_.savepoint();
+    try {
+      if (job.write(database_) == Verdict::undo) {
+        database_.rollback_to_savepoint();
+        if (job.undone) job.undone(database_);
+      }
+    } catch (const std::exception& error) {
+      const Fault fault = database_.fault(error);
+      if (fault.broken) throw;
+      job.failure = database_.explain("writing one request", fault.text + "; nothing of it is stored");
+      database_.rollback_to_savepoint();
+    }
+    database_.release_savepoint();
+  }
+}
+
+void Writer::clean() {
+  std::string why;
+  if (!database_.connected(why)) return;
+  try {
+    if (database_.clean()) self_->send(self_, Clean{});
+  } catch (const std::exception&) {
+    // Nobody waits for it; it is tried again in a minute.
+    database_.rollback();
+    database_.disconnect();
+  }
+}
+
+struct WriterState {
+  std::string name = "store";
+  std::unique_ptr<Writer> writer;
+};
+
+WriterActor::behavior_type writer_actor(WriterActor::stateful_pointer<WriterState> self, StoreOptions options) {
+  harden(self);
+  self->state.name += "-" + std::string(to_string(options.role));
+  self->state.writer = std::make_unique<Writer>(self, std::move(options));
+  Writer* writer = self->state.writer.get();
+  // Whoever waits is answered before the writer ends.
+  self->set_exit_handler([self, writer](caf::exit_msg& message) {
+    writer->flush();
+    self->quit(message.reason);
+  });
+  return {
+      [writer](const Take& message) {
+        return writer->later<Taken>(1, [&](Job& job, const std::shared_ptr<Taken>& taken) {
+          job.write = [message](Database& database) {
+            database.raise_epoch(message);
+            return Verdict::keep;
+          };
+          job.read = [shard = message.shard, taken](Database& database) {
+            *taken = {};
+            database.read_shard(shard, *taken);
+          };
+        });
+      },
+      [writer](const Commit& message) {
+        const std::size_t rows = message.turn->rows.size() + message.turn->transitions.size() + 1;
+        return writer->later<Committed>(rows, [&](Job& job, const std::shared_ptr<Committed>& committed) {
+          job.write = [turn = message.turn, committed](Database& database) {
+            bool wrote = false;
+            *committed = database.commit_turn(*turn, wrote);
+            return wrote && committed->result != CommitResult::ok ? Verdict::undo : Verdict::keep;
+          };
+          job.undone = [turn = message.turn, committed](Database& database) { committed->conflicts = database.conflicts(*turn); };
+        });
+      },
+      [writer](const Load& message) {
+        return writer->later<Loaded>(0, [&](Job& job, const std::shared_ptr<Loaded>& loaded) {
+          job.read = [keys = message.keys, loaded](Database& database) { *loaded = {true, database.rows(keys)}; };
+        });
+      },
+      [writer](const LoadParked& message) {
+        return writer->later<ParkedRecords>(0, [&](Job& job, const std::shared_ptr<ParkedRecords>& parked) {
+          job.read = [key = message.key, parked](Database& database) { *parked = {true, database.parked(key)}; };
+        });
+      },
+      [writer](const ReadOutbox& message) {
+        return writer->later<OutboxPage>(0, [&](Job& job, const std::shared_ptr<OutboxPage>& page) {
+          job.read = [message, page](Database& database) { *page = {true, database.outbox(message)}; };
+        });
+      },
+      [writer](const Place& message) { return writer->place(message); },
+      [writer](const ChangeStock& message) {
+        return writer->later<Hand>(3, [&](Job& job, const std::shared_ptr<Hand>& hand) {
+          job.write = [change = message.change, hand](Database& database) {
+            *hand = database.change_stock(change);
+            return Verdict::keep;
+          };
+        });
+      },
+      [writer](const SettleHand& message) {
+        return writer->later<Hand>(3, [&](Job& job, const std::shared_ptr<Hand>& hand) {
+          job.write = [message, hand](Database& database) {
+            *hand = database.settle(message);
+            return Verdict::keep;
+          };
+        });
+      },
+      [writer](const OpenHands& message) {
+        return writer->later<Hands>(0, [&](Job& job, const std::shared_ptr<Hands>& hands) {
+          job.read = [before = message.before, hands](Database& database) { *hands = {true, database.open_hands(before)}; };
+        });
+      },
+      [writer](const ReadIdentity&) {
+        return writer->later<Identity>(0, [&](Job& job, const std::shared_ptr<Identity>& identity) {
+          job.read = [identity](Database& database) { *identity = {true, database.identity()}; };
+        });
+      },
+      [writer](const BeginRebuild&) {
+        return writer->later<LedgerSnapshot>(1, [&](Job& job, const std::shared_ptr<LedgerSnapshot>& ledger) {
+          job.write = [](Database& database) {
+            database.close_gate();
+            return Verdict::keep;
+          };
+          job.read = [ledger](Database& database) { *ledger = database.ledger(); };
+        });
+      },
+      [writer](const FinishRebuild& message) {
+        return writer->later<Done>(1, [&](Job& job, const std::shared_ptr<Done>& done) {
+          job.write = [message, done](Database& database) {
+            *done = database.open_gate(message);
+            return Verdict::keep;
+          };
+        });
+      },
+      [writer](const StoreHealth&) {
+        return writer->later<Done>(1, [&](Job& job, const std::shared_ptr<Done>& done) {
+          job.write = [done](Database& database) {
+            database.probe();
+            *done = {true, {}};
+            return Verdict::keep;
+          };
+        });
+      },
+      [writer](const Flush&) { writer->flush(); },
+      [writer](const Clean&) { writer->clean(); },
+  };
+}
+
+}  // namespace
+
+StoreActor spawn_store(caf::actor_system& system, StoreOptions options) {
+  return system.spawn<caf::detached>(writer_actor, std::move(options));
+}
+
+}  // namespace cartwright::sql

@@ -1,0 +1,15 @@
+-- Notices to customers.
+
+CREATE TABLE notices (
+  key TEXT COLLATE "C" PRIMARY KEY,
+  partition BIGINT NOT NULL,
+  version BIGINT NOT NULL,
+  state TEXT NOT NULL,
+  owner TEXT COLLATE "C" NOT NULL,
+  open BIGINT NOT NULL,
+  due BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  doc TEXT NOT NULL
+);
+CREATE INDEX notices_open ON notices (partition) WHERE open = 1;

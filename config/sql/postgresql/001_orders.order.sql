@@ -1,0 +1,25 @@
+-- The orders (key is the order_id; a read model) and their history, which is the truth.
+
+CREATE TABLE orders (
+  key TEXT COLLATE "C" PRIMARY KEY,
+  partition BIGINT NOT NULL,
+  version BIGINT NOT NULL,
+  state TEXT NOT NULL,
+  owner TEXT COLLATE "C" NOT NULL,
+  open BIGINT NOT NULL,
+  due BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  doc TEXT NOT NULL
+);
+CREATE INDEX orders_open ON orders (partition) WHERE open = 1;
+CREATE INDEX orders_owner ON orders (owner, key);
+
+CREATE TABLE transitions (
+  order_id TEXT COLLATE "C" NOT NULL,
+  version BIGINT NOT NULL,
+  status TEXT NOT NULL,
+  event TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  PRIMARY KEY (order_id, version)
+);

@@ -1,0 +1,15 @@
+-- Shipments.
+
+CREATE TABLE shipments (
+  key TEXT COLLATE "C" PRIMARY KEY,
+  partition BIGINT NOT NULL,
+  version BIGINT NOT NULL,
+  state TEXT NOT NULL,
+  owner TEXT COLLATE "C" NOT NULL,
+  open BIGINT NOT NULL,
+  due BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  doc TEXT NOT NULL
+);
+CREATE INDEX shipments_open ON shipments (partition) WHERE open = 1;

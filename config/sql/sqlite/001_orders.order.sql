@@ -1,0 +1,25 @@
+-- The orders (key is the order_id; a read model) and their history, which is the truth.
+
+CREATE TABLE orders (
+  key TEXT PRIMARY KEY,
+  partition INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  open INTEGER NOT NULL,
+  due INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  doc TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX orders_open ON orders (partition) WHERE open = 1;
+CREATE INDEX orders_owner ON orders (owner, key);
+
+CREATE TABLE transitions (
+  order_id TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  status TEXT NOT NULL,
+  event TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  PRIMARY KEY (order_id, version)
+) WITHOUT ROWID;
