@@ -114,6 +114,7 @@ class Shard : public ShardActor::base {
     wakes_.clear();
     unpublished_.clear();
     redrives_.clear();
+    stale_redrives_.clear();
     lost_ = false;
     replaying_ = reading_outbox_ = false;
     unpublished_records_ = 0;
@@ -183,7 +184,7 @@ class Shard : public ShardActor::base {
     }
     if (slot && slot->quarantine && command.kind == CommandKind::retry) {
       slot->quarantine->restarts = 0;
-      redrive(*slot);
+      slot->quarantine->until = d_.clock();  // the next tick
       promise.deliver(CommandReply{mine.id, 202, "lifted"});
       return promise;
     }
@@ -230,8 +231,9 @@ class Shard : public ShardActor::base {
       for (Sequence sequence : again)
         if (auto it = unpublished_.find(sequence); it != unpublished_.end()) send_publish(sequence, it->second);
     }
-    for (auto& [key, slot] : slots_)
-      if (slot.quarantine && slot.quarantine->until != 0 && slot.quarantine->until <= now && slot.work < 0) {
+    if (phase_ == Phase::idle)  // a running turn may be parking something
+      for (auto& [key, slot] : slots_) {
+        if (!slot.quarantine || slot.quarantine->until == 0 || slot.quarantine->until > now) continue;
         redrive(slot);
         break;  // one at a time: they may fail again
       }
@@ -271,14 +273,18 @@ class Shard : public ShardActor::base {
     turn_outcomes_.clear();
     turn_commands_.clear();
 
-    for (Redrive& redrive : ready_) {
+    for (Redrive& redrive : std::exchange(ready_, {})) {
+      if (stale_redrives_.erase(redrive.key) > 0) {  // more was parked since it was read
+        redrives_.erase(redrive.key);
+        this->redrive(slots_.at(redrive.key));
+        continue;
+      }
       Work& work = work_of(redrive.key);
       work.redrive = true;
       for (RecordPtr& record : redrive.records) work.inputs.emplace_back(std::move(record));
       work.stored = work.inputs.size();
       work.inputs.emplace_back(Due{false});  // also when nothing waits: finds the order's deadlines again
     }
-    ready_.clear();
     for (auto& outcome : outcomes_) {
       turn_outcomes_.push_back(outcome);
       input(outcome.key, outcome);
@@ -344,6 +350,7 @@ class Shard : public ShardActor::base {
     Slot* known = slots_.find(key);
     if (known && known->quarantine && !(known->work >= 0 && works_[static_cast<std::size_t>(known->work)].redrive)) {
       turn_->parked.push_back({key, record});
+      if (redrives_.contains(key)) stale_redrives_.insert(key);
       return;
     }
     if (!known && careful_ == 0 && d_.role->begins(record->event)) slots_.at(key).loaded = true;  // the insert finds out
@@ -601,7 +608,10 @@ class Shard : public ShardActor::base {
     for (Asked& asked : turn_commands_) commands_.push_back(std::move(asked));
     records_.insert(records_.begin(), std::make_move_iterator(turn_records_.begin()), std::make_move_iterator(turn_records_.end()));
     for (Work& work : works_)
-      if (work.redrive) redrive(*work.slot);
+      if (work.redrive) {
+        redrives_.erase(work.slot->key);
+        redrive(*work.slot);
+      }
     lost_ = lost_ || turn_->lost;
     works_.clear();
     turn_records_.clear();
@@ -625,6 +635,7 @@ class Shard : public ShardActor::base {
     for (Work& work : works_) {
       Slot& slot = *work.slot;
       slot.work = -1;
+      if (work.redrive) redrives_.erase(slot.key);
       if (work.died) continue;
       if (work.change.changed) ++slot.version;
       slot.open = work.change.open;
@@ -747,7 +758,8 @@ class Shard : public ShardActor::base {
 
   // -- supervision ----------------------------------------------------------------------------------------------------------
 
-  /// Reads what waits behind an order and hands it to the next turn.
+  /// Reads what waits behind an order and hands it to the next turn. One at a time for each order, until its turn is
+  /// done: a second one would take away, undigested, what was parked in between.
   void redrive(Slot& slot) {
     if (!redrives_.insert(slot.key).second) return;
     auto epoch = epoch_;
@@ -756,8 +768,10 @@ class Shard : public ShardActor::base {
         .then(
             [this, epoch, key](ParkedRecords& parked) {
               if (epoch != epoch_) return;
-              redrives_.erase(key);
-              if (!parked.ok) return;
+              if (!parked.ok) {
+                redrives_.erase(key);
+                return;
+              }
               ready_.push_back({key, std::move(parked.records)});
               start_turn();
             },
@@ -838,7 +852,7 @@ class Shard : public ShardActor::base {
   std::deque<std::pair<std::string, Resume>> wakes_;
   std::vector<Asked> commands_;
   std::vector<Redrive> ready_;
-  std::set<std::string> redrives_;
+  std::set<std::string> redrives_, stale_redrives_;
 
   // the running turn
   Millis now_ = 0;

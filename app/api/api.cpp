@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <mutex>
+#include <random>
 
 #include "app/api/clerk.hpp"
 #include "app/api/desk.hpp"
 #include "app/api/door.hpp"
-#include "app/api/bounds.hpp"
 #include "app/api/requests.hpp"
 #include "app/api/watch.hpp"
 #include "bridges/http/problem.hpp"
@@ -21,15 +21,31 @@ namespace {
 // -- routes ----
 
 enum class Page : std::uint8_t {
-  none, start, openapi, livez, readyz, metrics, actors,
-  orders, batch, order, history, events, notifications, charges, cancel, retry,
-  stock_list, stock, adjustments
+  none,
+  start,
+  openapi,
+  livez,
+  readyz,
+  metrics,
+  actors,
+  orders,
+  batch,
+  order,
+  history,
+  events,
+  notifications,
+  charges,
+  cancel,
+  retry,
+  stock_list,
+  stock,
+  adjustments
 };
 
 /// A row of the table of routes. `{}` stands for any segment.
 struct Route {
   Page page;
-  std::array<std::string_view, 4> path;   // "" ends it
+  std::array<std::string_view, 4> path;  // "" ends it
   std::array<std::string_view, 2> methods;
   std::optional<RoleId> role;
 };
@@ -58,9 +74,12 @@ constexpr std::array routes = {
 
 const Route* route_of(const std::vector<std::string>& segments) {
   for (const Route& route : routes) {
-    const auto size = static_cast<std::size_t>(std::find(route.path.begin(), route.path.end(), "") - route.path.begin());
+    const auto size =
+        static_cast<std::size_t>(std::find(route.path.begin(), route.path.end(), "") - route.path.begin());
     if (size != segments.size()) continue;
-    auto fits = [](std::string_view part, const std::string& segment) { return part == any ? !segment.empty() : part == segment; };
+    auto fits = [](std::string_view part, const std::string& segment) {
+      return part == any ? !segment.empty() : part == segment;
+    };
     if (std::equal(segments.begin(), segments.end(), route.path.begin(),
                    [&](const std::string& segment, std::string_view part) { return fits(part, segment); }))
       return &route;
@@ -110,22 +129,27 @@ bool public_status(std::string_view name) {
 /// What all copies of the handler share. Its functions run on the server's thread and do not block.
 class Api {
  public:
-  Api(caf::actor_system& system, ApiDeps deps) : deps_(std::move(deps)), ids_(deps_.clock, deps_.random) {
+  Api(caf::actor_system& system, ApiDeps deps)
+      : deps_(std::move(deps)),
+        ids_(deps_.clock, [random = std::mt19937_64(deps_.random())]() mutable { return random(); }) {
     if (contains(deps_.roles, RoleId::order)) {
       door_ = spawn_door(system, door_deps());
       batches_ = spawn_batch_reader(system, door_deps(), door_);
       watch_ = spawn_watch(system, deps_.order_reader, deps_.codec);
     }
     if (contains(deps_.roles, RoleId::inventory))
-      desk_ = spawn_desk(system, {deps_.inventory_store, deps_.inventory_reader, deps_.stock, deps_.clock});
-    clerk_ = spawn_clerk(system, {deps_.settings, deps_.roles, deps_.order_reader, deps_.notification_reader, deps_.producer,
-                                  deps_.charges, deps_.codec, deps_.clock, deps_.owner});
+      desk_ =
+          spawn_desk(system, {deps_.inventory_store, deps_.inventory_reader, deps_.stock, deps_.clock, deps_.patience});
+    clerk_ =
+        spawn_clerk(system, {deps_.settings, deps_.roles, deps_.order_reader, deps_.notification_reader, deps_.producer,
+                             deps_.charges, deps_.codec, deps_.clock, deps_.owner, deps_.patience});
   }
 
   ~Api() {
-    for (const auto& actor : {caf::actor_cast<caf::strong_actor_ptr>(door_), caf::actor_cast<caf::strong_actor_ptr>(batches_),
-                              caf::actor_cast<caf::strong_actor_ptr>(watch_), caf::actor_cast<caf::strong_actor_ptr>(desk_),
-                              caf::actor_cast<caf::strong_actor_ptr>(clerk_)})
+    for (const auto& actor :
+         {caf::actor_cast<caf::strong_actor_ptr>(door_), caf::actor_cast<caf::strong_actor_ptr>(batches_),
+          caf::actor_cast<caf::strong_actor_ptr>(watch_), caf::actor_cast<caf::strong_actor_ptr>(desk_),
+          caf::actor_cast<caf::strong_actor_ptr>(clerk_)})
       if (actor) caf::anon_send_exit(caf::actor_cast<caf::actor>(actor), caf::exit_reason::user_shutdown);
   }
   Api(const Api&) = delete;
@@ -146,13 +170,16 @@ class Api {
     if (route->role && !contains(deps_.roles, *route->role)) return responder.send(not_here(*route->role));
     if (!read && deps_.draining && deps_.draining())
       return responder.send(http::problem(503, {}, "the node is shutting down; ask another one, or again soon"));
-    if (read) get(route->page, request, responder);
-    else change(route->page, request, responder);
+    if (read)
+      get(route->page, request, responder);
+    else
+      change(route->page, request, responder);
   }
 
  private:
   [[nodiscard]] DoorDeps door_deps() {
-    return {deps_.settings, deps_.order_store, deps_.producer, deps_.codec, deps_.clock, deps_.random()};
+    return {deps_.settings, deps_.order_store, deps_.producer, deps_.codec,
+            deps_.clock,    deps_.random(),    deps_.patience};
   }
 
   [[nodiscard]] bool is_here(Page page) const {
@@ -164,8 +191,8 @@ class Api {
     if (deps_.tokens.empty()) return true;
     std::string_view given = request.header("Authorization");
     constexpr std::string_view scheme = "bearer ";
-    const bool bearer = given.size() > scheme.size() &&
-                        std::equal(scheme.begin(), scheme.end(), given.begin(), [](char a, char b) { return a == (b | 0x20); });
+    const bool bearer = given.size() > scheme.size() && std::equal(scheme.begin(), scheme.end(), given.begin(),
+                                                                   [](char a, char b) { return a == (b | 0x20); });
     if (!bearer) return false;
     given.remove_prefix(scheme.size());
     bool known = false;
@@ -188,7 +215,8 @@ class Api {
 
   static http::Response not_here(RoleId role) {
     const std::string name(to_string(role));
-    return http::problem(404, "Role not here", "the role `" + name + "` does not run on this node; ask a node that runs it",
+    return http::problem(404, "Role not here",
+                         "the role `" + name + "` does not run on this node; ask a node that runs it",
                          {{"role", name}});
   }
 
@@ -200,7 +228,8 @@ class Api {
         return responder.send(
             {.status = 200, .content_type = "text/html; charset=utf-8", .headers = {}, .body = deps_.page_html});
       case Page::openapi:
-        return responder.send({.status = 200, .content_type = "application/json", .headers = {}, .body = deps_.openapi_json});
+        return responder.send(
+            {.status = 200, .content_type = "application/json", .headers = {}, .body = deps_.openapi_json});
       case Page::livez: return responder.send(text(200, "ok\n"));
       case Page::readyz: return readyz(request, responder);
       case Page::metrics:
@@ -230,7 +259,8 @@ class Api {
       if (!reason.empty()) reasons += (reasons.empty() ? "" : "; ") + name + ": " + reason;
     }
     const int status = reasons.empty() ? 200 : 503;
-    if (has_parameter(request, "verbose")) return responder.send(text(status, verbose + (status == 200 ? "ok\n" : "not ready\n")));
+    if (has_parameter(request, "verbose"))
+      return responder.send(text(status, verbose + (status == 200 ? "ok\n" : "not ready\n")));
     responder.send(status == 200 ? text(200, "ok\n") : http::problem(503, "Not ready", reasons));
   }
 
@@ -238,7 +268,8 @@ class Api {
   [[nodiscard]] static std::optional<OrderId> order_in(const http::Request& request, const http::Responder& responder) {
     if (request.segments.size() < 3) return OrderId{};
     if (valid_id(request.segments[2])) return OrderId{request.segments[2]};
-    responder.send(http::problem(404, {}, "there is no order with such an id: ids have 1 to 128 characters of A-Z a-z 0-9 . _ : ~ -"));
+    responder.send(http::problem(
+        404, {}, "there is no order with such an id: ids have 1 to 128 characters of A-Z a-z 0-9 . _ : ~ -"));
     return {};
   }
 
@@ -257,14 +288,13 @@ class Api {
 
   /// page_size and page_token; nothing, and a 400, when they are wrong.
   [[nodiscard]] static std::optional<std::pair<int, std::string>> page_in(const http::Request& request, char kind,
-                                                                         const http::Responder& responder) {
+                                                                          const http::Responder& responder) {
     auto wrong = [&](const std::string& field, const std::string& what) {
       responder.send(refused({400, field + ": " + what, field}));
       return std::nullopt;
     };
     const auto size = read_page_size(parameter(request, "page_size"));
-    if (!size || (has_parameter(request, "page_size") && parameter(request, "page_size").empty()))
-      return wrong("page_size", "must be an integer from 1 on");
+    if (!size) return wrong("page_size", "must be an integer from 1 on");
     std::string after;
     if (const std::string token = parameter(request, "page_token"); !token.empty()) {
       auto key = read_page_token(kind, token);
@@ -278,9 +308,9 @@ class Api {
     auto page = page_in(request, 'o', responder);
     if (!page) return;
     ListRows rows{parameter(request, "status"), parameter(request, "user_id"), std::move(page->second), page->first};
-    if (has_parameter(request, "status") && !public_status(rows.state))
+    if (!rows.state.empty() && !public_status(rows.state))
       return responder.send(refused({400, "status: is not a status of an order", "status"}));
-    if (has_parameter(request, "user_id") && !valid_id(rows.owner))
+    if (!rows.owner.empty() && !valid_id(rows.owner))
       return responder.send(refused({400, "user_id: must be 1 to 128 characters of A-Z a-z 0-9 . _ : ~ -", "user_id"}));
     caf::anon_send(clerk_, Ask{Ask::What::list, {}, {}, std::move(rows), responder});
   }
@@ -339,9 +369,11 @@ class Api {
   void place_batch(std::string key, http::Request& request, http::Responder& responder) const {
     if (!has_media(is_ndjson(request.header("Content-Type")), "application/x-ndjson", responder)) return;
     if (request.body.size() > bounds::batch_bytes_max)
-      return responder.send(http::problem(413, {}, "a batch may have " + std::to_string(bounds::batch_bytes_max) + " bytes"));
+      return responder.send(
+          http::problem(413, {}, "a batch may have " + std::to_string(bounds::batch_bytes_max) + " bytes"));
     std::string trace = trace_of(request);
-    caf::anon_send(batches_, ReadBatch{std::move(request.body), std::move(key), std::move(trace), std::move(responder)});
+    caf::anon_send(batches_,
+                   ReadBatch{std::move(request.body), std::move(key), std::move(trace), std::move(responder)});
   }
 
   void change_stock(Read<StockChange> (*read_body)(std::string_view), std::string key, http::Request& request,
@@ -349,7 +381,8 @@ class Api {
     if (!has_media(is_json(request.header("Content-Type")), "application/json", responder)) return;
     const std::string& product = request.segments[2];
     if (!valid_id(product))
-      return responder.send(refused({422, "product_id: must be 1 to 128 characters of A-Z a-z 0-9 . _ : ~ -", "product_id"}));
+      return responder.send(
+          refused({422, "product_id: must be 1 to 128 characters of A-Z a-z 0-9 . _ : ~ -", "product_id"}));
     auto read = read_body(request.body);
     if (const auto* refusal = std::get_if<Refusal>(&read)) return responder.send(refused(*refusal));
     auto& stock_change = std::get<StockChange>(read);
@@ -357,8 +390,8 @@ class Api {
     stock_change.id = next_id();
     stock_change.at = deps_.clock();
     if (!key.empty())
-      stock_change.answer =
-          StoredAnswer{std::move(key), request_hash(request.method, request.path, request.body), 0, {}, {}, stock_change.at};
+      stock_change.answer = StoredAnswer{
+          std::move(key), request_hash(request.method, request.path, request.body), 0, {}, {}, stock_change.at};
     caf::anon_send(desk_, ChangeByHand{std::move(stock_change), std::move(responder)});
   }
 
@@ -381,7 +414,9 @@ class Api {
 
 http::Handler make_api(caf::actor_system& system, ApiDeps deps) {
   auto api = std::make_shared<Api>(system, std::move(deps));
-  return [api](http::Request request, http::Responder responder) { api->handle(std::move(request), std::move(responder)); };
+  return [api](http::Request request, http::Responder responder) {
+    api->handle(std::move(request), std::move(responder));
+  };
 }
 
 std::size_t body_limit(std::string_view, std::string_view path) {

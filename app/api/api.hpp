@@ -1,7 +1,7 @@
 #pragma once
 // The HTTP API: what contract.md section 3 says, as one handler for http::Server. It routes, authenticates and reads
-// requests on the server's thread; actors behind it answer: the door (orders come in), the clerk (orders that are there),
-// the watch (event streams) and the stock desk.
+// requests on the server's thread; actors behind it answer: the door (orders come in), the clerk (orders that are
+// there), the watch (event streams) and the stock desk.
 
 #include <caf/actor_system.hpp>
 
@@ -17,6 +17,7 @@
 #include "actors/codec.hpp"
 #include "actors/handles.hpp"
 #include "actors/settings.hpp"
+#include "app/api/bounds.hpp"
 #include "app/api/charges.hpp"
 #include "bridges/http/server.hpp"
 #include "bridges/redis/stock.hpp"
@@ -33,16 +34,17 @@ struct ApiDeps {
   StoreActor inventory_store;
   redis::StockActor stock;
   ProducerActor producer;
-  ChargesActor charges;           // null: no simulated gateway here
+  ChargesActor charges;  // null: no simulated gateway here
   std::shared_ptr<const Codec> codec;
   WallClock clock;
-  std::function<std::uint64_t()> random;
-  std::function<ShardActor(RoleId, int partition)> owner;                            // null handle: not on this node
-  std::function<std::vector<std::pair<std::string, std::string>>()> readiness;       // name -> "" for ok, or the reason
-  std::function<std::string()> metrics;                                              // Prometheus' text format
+  std::function<std::uint64_t()> random;                                        // asked by make_api only, for seeds
+  std::function<ShardActor(RoleId, int partition)> owner;                       // null handle: not on this node
+  std::function<std::vector<std::pair<std::string, std::string>>()> readiness;  // name -> "" for ok, or the reason
+  std::function<std::string()> metrics;                                         // Prometheus' text format
   std::function<bool()> draining;
-  std::string openapi_json, page_html;                                               // at /openapi.json and /, when not empty
-  std::vector<std::string> tokens;                                                   // bearer tokens of /v1; empty: open to all
+  std::string openapi_json, page_html;  // at /openapi.json and /, when not empty
+  std::vector<std::string> tokens;      // bearer tokens of /v1; empty: open to all
+  Patience patience;
 };
 
 /// Spawns the actors and answers the server's handler. The actors end when the last copy of the handler is gone, so let

@@ -18,9 +18,9 @@ struct FindCharges {
 
 /// One line of the gateway's ledger: an effect key with what became of it.
 struct ChargeLine {
-  std::string key, txn_id;         // txn_id "": nothing was taken
+  std::string key, txn_id;  // txn_id "": nothing was taken
   std::int64_t amount_minor = 0;
-  std::string kind;                // charge or refund
+  std::string kind;                      // charge or refund
   std::int64_t asked = 0, answered = 0;  // how often it was asked for, how often an answer went out
 };
 

@@ -11,7 +11,6 @@
 
 #include "actors/codec.hpp"
 #include "actors/harden.hpp"
-#include "app/api/bounds.hpp"
 #include "app/api/requests.hpp"
 #include "app/api/views.hpp"
 #include "bridges/http/problem.hpp"
@@ -35,7 +34,8 @@ using order::State;
 
 constexpr std::string_view store_away = "the store cannot be read just now; try again";
 constexpr std::string_view charges_away = "the gateway's ledger cannot be read just now; try again";
-constexpr std::string_view request_stands = "the order's owner has not answered in time; the request stands and will be decided";
+constexpr std::string_view request_stands =
+    "the order's owner has not answered in time; the request stands and will be decided";
 
 void send_json(const http::Responder& responder, std::string body) {
   responder.send({.status = 200, .content_type = "application/json", .headers = {}, .body = std::move(body)});
@@ -47,7 +47,7 @@ void send_unavailable(const http::Responder& responder, std::string_view detail)
 
 /// A page of orders in the making: rows of events without their order are left out, so it may take several questions.
 struct Page {
-  ListRows next;                       // what to ask for next; its limit is the page's size
+  ListRows next;  // what to ask for next; its limit is the page's size
   http::Responder responder;
   std::vector<order::Order> orders;
   int rounds = 0;
@@ -108,18 +108,19 @@ struct ClerkState {
   // -- questions ----
 
   void order(const Ask& ask) {
-    with_order(ask.order, ask.responder, [responder = ask.responder, seen = ask.if_none_match](const Row& row, const order::Order& known) {
-      http::Response response{.status = 200, .content_type = "application/json", .headers = {}, .body = {}};
-      response.headers.push_back({"ETag", etag_of(row)});
-      response.headers.push_back({"Cache-Control", "no-cache"});
-      if (matches(seen, response.headers.front().value)) {
-        response.status = 304;
-        response.content_type.clear();
-      } else {
-        response.body = order_json(known);
-      }
-      responder.send(std::move(response));
-    });
+    with_order(ask.order, ask.responder,
+               [responder = ask.responder, seen = ask.if_none_match](const Row& row, const order::Order& known) {
+                 http::Response response{.status = 200, .content_type = "application/json", .headers = {}, .body = {}};
+                 response.headers.push_back({"ETag", etag_of(row)});
+                 response.headers.push_back({"Cache-Control", "no-cache"});
+                 if (matches(seen, response.headers.front().value)) {
+                   response.status = 304;
+                   response.content_type.clear();
+                 } else {
+                   response.body = order_json(known);
+                 }
+                 responder.send(std::move(response));
+               });
   }
 
   void history(const Ask& ask) {
@@ -160,8 +161,8 @@ struct ClerkState {
             [ask](const caf::error&) { send_unavailable(ask.responder, charges_away); });
   }
 
-  /// Other roles may know of an order that the order role does not (a foreign one's); an empty list is 404 for an unknown
-  /// order, where that can be said.
+  /// Other roles may know of an order that the order role does not (a foreign one's); an empty list is 404 for an
+  /// unknown order, where that can be said.
   void send_found(const Ask& ask, std::string body, bool empty) {
     if (!empty || !contains(deps_.roles, RoleId::order)) return send_json(ask.responder, std::move(body));
     with_order(ask.order, ask.responder,
@@ -185,7 +186,8 @@ struct ClerkState {
                 }
                 const Row& row = found.rows[i];
                 page->next.before = row.key;
-                if (auto known = decode(row); known && known->state != State::unknown) page->orders.push_back(std::move(*known));
+                if (auto known = decode(row); known && known->state != State::unknown)
+                  page->orders.push_back(std::move(*known));
               }
               if (more && page->orders.size() < size && ++page->rounds < rounds_max) return list(page);
               send_page(*page, more);
@@ -198,8 +200,10 @@ struct ClerkState {
     out.begin_object().key("items").begin_array();
     for (const order::Order& known : page.orders) write_order(out, known);
     out.end_array().key("next_page_token");
-    if (more) out.string(page_token('o', page.next.before));
-    else out.null();
+    if (more)
+      out.string(page_token('o', page.next.before));
+    else
+      out.null();
     out.end_object();
     send_json(page.responder, out.take());
   }
@@ -210,7 +214,7 @@ struct ClerkState {
     ShardActor shard;
     if (deps_.owner) shard = deps_.owner(RoleId::order, partition_of(ask.order.value, deps_.settings.partitions));
     if (!shard) return kind == CommandKind::cancel ? cancel_elsewhere(ask) : retry_elsewhere(ask);
-    self_->request(shard, bounds::command_timeout, ask.order.value, Command{kind, ++commands_})
+    self_->request(shard, deps_.patience.command, ask.order.value, Command{kind, ++commands_})
         .then([this, ask](const CommandReply& reply) { replied(ask, reply); },
               [this, ask, kind](const caf::error& error) { command_failed(ask, kind, error); });
   }
@@ -239,7 +243,8 @@ struct ClerkState {
   }
 
   static void retry_elsewhere(const Ask& ask) {
-    ask.responder.send(http::problem(503, "Owner not here", "the order's shard is not on this node just now; ask the node that has it"));
+    ask.responder.send(http::problem(503, "Owner not here",
+                                     "the order's shard is not on this node just now; ask the node that has it"));
   }
 
   void cancel_elsewhere(const Ask& ask) {
@@ -247,7 +252,7 @@ struct ClerkState {
       if (tell_decided(known, ask.responder)) return;
       publish_cancel(ask.order);
       const std::uint64_t number = ++commands_;
-      outcomes_.emplace(number, Outcome{ask.order, ask.responder, self_->clock().now() + bounds::command_timeout});
+      outcomes_.emplace(number, Outcome{ask.order, ask.responder, self_->clock().now() + deps_.patience.command});
       self_->delayed_send(self_, bounds::outcome_poll, LookAgain{number});
     });
   }
@@ -263,16 +268,19 @@ struct ClerkState {
     self_->send(deps_.producer, Publish{{}, 0, 0, std::move(outgoing)});
   }
 
-  /// Answers when the order's state says what a cancellation comes to: no state of these can be left for another answer.
+  /// Answers when the order's state says what a cancellation comes to: no state of these can be left for another
+  /// answer.
   static bool tell_decided(const order::Order& known, const http::Responder& responder) {
-    if (known.state == State::pending || known.state == State::inventory_reserved || known.state == State::unknown) return false;
+    if (known.state == State::pending || known.state == State::inventory_reserved || known.state == State::unknown)
+      return false;
     if (known.state == State::cancelled || known.state == State::refunded)
       responder.send({.status = 202,
                       .content_type = "application/json",
                       .headers = {{"Location", "/v1/orders/" + known.id.value}},
                       .body = order_json(known)});
     else
-      responder.send(http::problem(409, {}, "the order is " + std::string(to_string(known.state)) + " and cannot be cancelled any more"));
+      responder.send(http::problem(
+          409, {}, "the order is " + std::string(to_string(known.state)) + " and cannot be cancelled any more"));
     return true;
   }
 
@@ -288,7 +296,8 @@ struct ClerkState {
     auto gathering = std::make_shared<Gathering>(Gathering{responder, {}, 0});
     std::vector<ShardActor> shards;
     for (RoleId role : roles)
-      for (int partition = 0; deps_.owner && contains(deps_.roles, role) && partition < deps_.settings.partitions; ++partition)
+      for (int partition = 0; deps_.owner && contains(deps_.roles, role) && partition < deps_.settings.partitions;
+           ++partition)
         if (auto shard = deps_.owner(role, partition)) shards.push_back(std::move(shard));
     gathering->missing = shards.size();
     if (shards.empty()) return send_actors(*gathering);
@@ -306,9 +315,12 @@ struct ClerkState {
   }
 
   static void send_actors(Gathering& gathering) {
-    std::sort(gathering.views.begin(), gathering.views.end(), [](const auto& a, const auto& b) { return a.shard < b.shard; });
+    std::sort(gathering.views.begin(), gathering.views.end(),
+              [](const auto& a, const auto& b) { return a.shard < b.shard; });
     json::Writer out(64 + 256 * gathering.views.size());
-    auto count = [&out](std::string_view member, auto value) { out.key(member).integer(static_cast<std::int64_t>(value)); };
+    auto count = [&out](std::string_view member, auto value) {
+      out.key(member).integer(static_cast<std::int64_t>(value));
+    };
     out.begin_object().key("items").begin_array();
     for (const ShardView& view : gathering.views) {
       out.begin_object().key("role").string(to_string(view.shard.role));

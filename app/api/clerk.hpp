@@ -1,7 +1,7 @@
 #pragma once
-// The clerk: everything about orders that are there already. Questions go to the readers of the stores; a cancellation or
-// retry goes to the shard that owns the order, or into the log when that shard is on another node. Open event streams are
-// the watch's (watch.hpp).
+// The clerk: everything about orders that are there already. Questions go to the readers of the stores; a cancellation
+// or retry goes to the shard that owns the order, or into the log when that shard is on another node. Open event
+// streams are the watch's (watch.hpp).
 
 #include <caf/actor_system.hpp>
 #include <caf/typed_actor.hpp>
@@ -12,6 +12,7 @@
 
 #include "actors/handles.hpp"
 #include "actors/settings.hpp"
+#include "app/api/bounds.hpp"
 #include "app/api/charges.hpp"
 #include "bridges/http/server.hpp"
 
@@ -26,8 +27,8 @@ struct Ask {
   enum class What : std::uint8_t { order, history, notifications, charges, list, cancel, retry, actors };
   What what = What::order;
   OrderId order;
-  std::string if_none_match;      // of order
-  ListRows list;                  // of list; its limit is the page's size
+  std::string if_none_match;  // of order
+  ListRows list;              // of list; its limit is the page's size
   http::Responder responder;
 };
 
@@ -46,6 +47,7 @@ struct ClerkDeps {
   std::shared_ptr<const Codec> codec;
   WallClock clock;
   std::function<ShardActor(RoleId, int)> owner;
+  Patience patience;
 };
 
 /// Spawns the clerk. It ends when nobody knows it any more, or by an exit message.

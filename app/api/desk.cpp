@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "actors/harden.hpp"
-#include "app/api/bounds.hpp"
 #include "app/api/requests.hpp"
 #include "app/api/views.hpp"
 #include "bridges/http/problem.hpp"
@@ -29,11 +28,13 @@ using DeskSelf = DeskActor::extend<caf::reacts_to<DeskTick>>;
 
 constexpr std::string_view not_verified = "the stock in Redis is not verified just now; try again";
 constexpr std::string_view ledger_away = "the ledger of stock cannot be read just now; try again";
-constexpr std::string_view ledger_unwritable = "the ledger of stock cannot be written just now; nothing was changed; try again";
+constexpr std::string_view ledger_unwritable =
+    "the ledger of stock cannot be written just now; nothing was changed; try again";
 constexpr std::string_view recorded =
     "the change is recorded and will be applied as soon as the stock in Redis can be written; do not send it again";
 constexpr std::string_view undecided =
-    "the change is recorded, but whether there is enough available is not decided yet; look at the product's stock again soon";
+    "the change is recorded, but whether there is enough available is not decided yet; look at the product's stock "
+    "again soon";
 
 /// A change that is under way.
 struct Job {
@@ -42,12 +43,13 @@ struct Job {
   std::optional<StoredAnswer> answer;        // to be stored: key and hash
   caf::actor_clock::time_point until, next;
   bool asking = false;
-  StockIdentity identity;                    // of the instance that applied it
+  StockIdentity identity;  // of the instance that applied it
 };
 using JobPtr = std::shared_ptr<Job>;
 
 redis::StockCounts ledger_counts(const Product& product) {
-  return {product.id, product.stocked - product.reserved - product.sold, product.reserved, product.sold, product.stocked};
+  return {product.id, product.stocked - product.reserved - product.sold, product.reserved, product.sold,
+          product.stocked};
 }
 
 struct DeskState {
@@ -76,9 +78,10 @@ struct DeskState {
             },
             [this, responder](const caf::error&) {
               --opening_;
-              responder.send(http::problem(504, "Outcome unknown",
-                                           "the ledger has not answered in time: the change may be made or not; repeat it "
-                                           "with its Idempotency-Key, or look at the product's stock"));
+              responder.send(
+                  http::problem(504, "Outcome unknown",
+                                "the ledger has not answered in time: the change may be made or not; repeat it "
+                                "with its Idempotency-Key, or look at the product's stock"));
             });
   }
 
@@ -106,16 +109,19 @@ struct DeskState {
         products.resize(static_cast<std::size_t>(size));
         next = page_token('s', products.back().id.value);
       }
-      read_counts(std::move(products), responder, [responder, next](const std::vector<Product>& all, const auto& counts) {
-        json::Writer out(64 + 192 * all.size());
-        out.begin_object().key("items").begin_array();
-        for (std::size_t i = 0; i < all.size(); ++i) write_stock(out, all[i], counts[i]);
-        out.end_array().key("next_page_token");
-        if (next.empty()) out.null();
-        else out.string(next);
-        out.end_object();
-        responder.send({.status = 200, .content_type = "application/json", .headers = {}, .body = out.take()});
-      });
+      read_counts(
+          std::move(products), responder, [responder, next](const std::vector<Product>& all, const auto& counts) {
+            json::Writer out(64 + 192 * all.size());
+            out.begin_object().key("items").begin_array();
+            for (std::size_t i = 0; i < all.size(); ++i) write_stock(out, all[i], counts[i]);
+            out.end_array().key("next_page_token");
+            if (next.empty())
+              out.null();
+            else
+              out.string(next);
+            out.end_object();
+            responder.send({.status = 200, .content_type = "application/json", .headers = {}, .body = out.take()});
+          });
     });
   }
 
@@ -132,9 +138,11 @@ struct DeskState {
       case HandState::done: break;
     }
     const auto now = self_->clock().now();
-    auto job = std::make_shared<Job>(Job{hand, responder, answer, now + bounds::hand_patience, now, false, {}});
-    if (hand.state == HandState::done) return applied(job);
-    // A repeated request whose first try was lost with its node may meet the sweep: the client is told by this job then.
+    auto job = std::make_shared<Job>(Job{hand, responder, answer, now + deps_.patience.hand, now, false, {}});
+    // Redis must not be told again what it knew before a rebuild: that is in its totals, under no id any more.
+    if (is_settled(hand)) return applied(job);
+    // A repeated request whose first try was lost with its node may meet the sweep: the client is told by this job
+    // then.
     jobs_[hand.id] = job;
     tell(job);
   }
@@ -145,10 +153,16 @@ struct DeskState {
       return responder.send(http::problem(422, {}, "the Idempotency-Key was used for another request"));
     if (hand.stored->status == 0)
       return responder.send(http::problem(409, {}, "a request with this Idempotency-Key is still running"));
-    http::Response response{.status = hand.stored->status, .content_type = "application/json", .headers = {}, .body = hand.stored->body};
+    http::Response response{
+        .status = hand.stored->status, .content_type = "application/json", .headers = {}, .body = hand.stored->body};
     if (!hand.stored->location.empty()) response.headers.push_back({"Location", hand.stored->location});
     response.headers.push_back({"Idempotency-Replayed", "true"});
     responder.send(std::move(response));
+  }
+
+  /// Given is never settled any further, it is told.
+  [[nodiscard]] static bool is_settled(const Hand& hand) {
+    return hand.state == HandState::done || (hand.state == HandState::given && hand.told);
   }
 
   [[nodiscard]] bool current(const JobPtr& job) const {
@@ -159,10 +173,12 @@ struct DeskState {
   void tell(const JobPtr& job) {
     job->asking = true;
     const Hand& hand = job->hand;
-    self_->request(deps_.stock, bounds::stock_timeout,
-                   redis::ChangeHand{hand.id, hand.product.id, hand.delta, hand.product.price_minor, hand.product.currency,
-                                     hand.product.version})
-        .then([this, job](const redis::HandSaid& said) { heard(job, said); }, [this, job](const caf::error&) { rest(job); });
+    self_
+        ->request(deps_.stock, bounds::stock_timeout,
+                  redis::ChangeHand{hand.id, hand.product.id, hand.delta, hand.product.price_minor,
+                                    hand.product.currency, hand.product.version})
+        .then([this, job](const redis::HandSaid& said) { heard(job, said); },
+              [this, job](const caf::error&) { rest(job); });
   }
 
   void heard(const JobPtr& job, const redis::HandSaid& said) {
@@ -184,7 +200,7 @@ struct DeskState {
                               .body = stock_json(job->hand.product, counts)};
       const std::string location = "/v1/stock/" + job->hand.product.id.value;
       if (job->hand.created) response.headers.push_back({"Location", location});
-      if (job->hand.state == HandState::done) return finish(job, std::move(response));
+      if (is_settled(job->hand)) return finish(job, std::move(response));
       settle(job, true, std::move(response));
     };
     self_->request(deps_.stock, bounds::stock_timeout, redis::ReadStock{{job->hand.product.id}})
@@ -216,9 +232,7 @@ struct DeskState {
             [this, job, applied, response](const Hand& hand) {
               if (!current(job)) return;
               if (hand.state == HandState::refused) return finish(job, http::problem(409, {}, hand.why));
-              // Given is not settled any further, it is told.
-              const bool settled = applied && (hand.state == HandState::done || (hand.state == HandState::given && hand.told));
-              if (settled) return finish(job, response);
+              if (applied && is_settled(hand)) return finish(job, response);
               rest(job);
             },
             [this, job](const caf::error&) { rest(job); });
@@ -254,7 +268,7 @@ struct DeskState {
   void resume(const Hand& hand) {
     if (jobs_.size() >= bounds::hands_max || jobs_.contains(hand.id)) return;
     const auto now = self_->clock().now();
-    auto job = std::make_shared<Job>(Job{hand, {}, hand.stored, now + bounds::hand_patience, now, false, {}});
+    auto job = std::make_shared<Job>(Job{hand, {}, hand.stored, now + deps_.patience.hand, now, false, {}});
     jobs_[hand.id] = job;
     tell(job);
   }
@@ -278,8 +292,10 @@ struct DeskState {
     find(FindProduct{id}, responder, [this, responder, id](std::vector<Product> products) {
       if (products.empty()) return responder.send(http::problem(404, {}, "there is no product " + id.value));
       read_counts(std::move(products), responder, [responder](const std::vector<Product>& all, const auto& counts) {
-        responder.send(
-            {.status = 200, .content_type = "application/json", .headers = {}, .body = stock_json(all.front(), counts.front())});
+        responder.send({.status = 200,
+                        .content_type = "application/json",
+                        .headers = {},
+                        .body = stock_json(all.front(), counts.front())});
       });
     });
   }
@@ -298,7 +314,8 @@ struct DeskState {
               std::vector<redis::StockCounts> counts;
               for (const Product& product : products) {
                 const auto found = by_product.find(product.id.value);
-                counts.push_back(found == by_product.end() ? redis::StockCounts{product.id, 0, 0, 0, 0} : *found->second);
+                counts.push_back(found == by_product.end() ? redis::StockCounts{product.id, 0, 0, 0, 0}
+                                                           : *found->second);
               }
               then(products, counts);
             },

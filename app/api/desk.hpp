@@ -1,7 +1,7 @@
 #pragma once
-// The stock desk: changes of stock by hand, and what stock there is. A change is opened in the ledger, told to Redis and
-// settled in the ledger, in this order and whatever is repeated (rule 7); what a lost node or a closed gate leaves open, a
-// sweep finishes.
+// The stock desk: changes of stock by hand, and what stock there is. A change is opened in the ledger, told to Redis
+// and settled in the ledger, in this order and whatever is repeated (rule 7); what a lost node or a closed gate leaves
+// open, a sweep finishes.
 
 #include <caf/actor_system.hpp>
 #include <caf/typed_actor.hpp>
@@ -10,6 +10,7 @@
 #include <string>
 
 #include "actors/handles.hpp"
+#include "app/api/bounds.hpp"
 #include "bridges/http/server.hpp"
 #include "bridges/redis/stock.hpp"
 
@@ -23,7 +24,7 @@ struct ChangeByHand {
 
 /// One product, or a page of products behind `after`.
 struct ShowStock {
-  ProductId product;              // empty: the page
+  ProductId product;  // empty: the page
   std::string after;
   int page_size = 0;
   http::Responder responder;
@@ -38,10 +39,11 @@ using DeskActor = caf::typed_actor<
 
 /// What the desk needs.
 struct DeskDeps {
-  StoreActor store;               // inventory's
+  StoreActor store;  // inventory's
   ReaderActor reader;
   redis::StockActor stock;
   WallClock clock;
+  Patience patience;
 };
 
 /// Spawns the desk. It ends by an exit message only.

@@ -12,7 +12,6 @@
 #include "actors/codec.hpp"
 #include "actors/harden.hpp"
 #include "actors/order/rules.hpp"
-#include "app/api/bounds.hpp"
 #include "app/api/views.hpp"
 #include "bridges/http/problem.hpp"
 
@@ -44,7 +43,9 @@ using DoorSelf = DoorActor::extend<caf::reacts_to<Flush>, caf::reacts_to<Overdue
 class Builder {
  public:
   explicit Builder(const DoorDeps& deps)
-      : settings_(deps.settings), codec_(deps.codec), clock_(deps.clock),
+      : settings_(deps.settings),
+        codec_(deps.codec),
+        clock_(deps.clock),
         ids_(deps.clock, [random = std::mt19937_64(deps.seed)]() mutable { return random(); }) {}
 
   /// `key`: of the answer to be stored, "" for none. `line`: of a batch, which is answered by its order's id alone.
@@ -71,8 +72,11 @@ class Builder {
                      .doc = codec_->write(order)};
     placement.transition = {order.id, 1, placement.row.state, std::string(to_string(Topic::order_placed)), now};
     std::string body = line ? order.id.value : order_json(order);
-    if (key.empty()) draft.body = std::move(body);
-    else placement.answer = StoredAnswer{std::move(key), std::move(hash), 202, "/v1/orders/" + order.id.value, std::move(body), now};
+    if (key.empty())
+      draft.body = std::move(body);
+    else
+      placement.answer =
+          StoredAnswer{std::move(key), std::move(hash), 202, "/v1/orders/" + order.id.value, std::move(body), now};
     return draft;
   }
 
@@ -87,7 +91,7 @@ class Builder {
 
 /// One line of a batch's answer.
 struct LineResult {
-  int status = 0;  // 0: not known yet
+  int status = 0;             // 0: not known yet
   std::string order, detail;  // order: "" where none was made
 };
 
@@ -96,9 +100,9 @@ struct Ticket {
   http::Responder responder;
   caf::actor_clock::time_point until;
   bool batch = false, answered = false;
-  std::string order;               // its id; of a batch in its lines
+  std::string order;  // its id; of a batch in its lines
   std::vector<LineResult> lines;
-  std::size_t missing = 1;         // lines without a result
+  std::size_t missing = 1;  // lines without a result
 };
 
 struct Waiting {
@@ -115,7 +119,8 @@ struct Bunch {
 };
 
 http::Response stored_response(const StoredAnswer& stored) {
-  http::Response response{.status = stored.status, .content_type = "application/json", .headers = {}, .body = stored.body};
+  http::Response response{
+      .status = stored.status, .content_type = "application/json", .headers = {}, .body = stored.body};
   if (!stored.location.empty()) response.headers.push_back({"Location", stored.location});
   response.headers.push_back({"Idempotency-Replayed", "true"});
   return response;
@@ -138,7 +143,8 @@ std::string batch_body(const std::vector<LineResult>& lines) {
 }
 
 constexpr std::string_view unknown_outcome =
-    "the store has not answered in time: the order may be placed or not; ask for it by its order_id, or repeat the request "
+    "the store has not answered in time: the order may be placed or not; ask for it by its order_id, or repeat the "
+    "request "
     "with its Idempotency-Key";
 constexpr std::string_view store_away = "the store cannot be written just now; try again";
 constexpr std::string_view full = "too many orders are waiting for the store; try again";
@@ -162,7 +168,8 @@ struct DoorState {
     if (const int status = begin(submitted.key, submitted.hash); status != 0)
       return submitted.responder.send(http::problem(status, {}, status == 409 ? still_running : other_body));
     auto ticket = admit(std::move(submitted.responder));
-    Draft draft = builder_->build(std::move(submitted.event), std::move(submitted.key), std::move(submitted.hash), false);
+    Draft draft =
+        builder_->build(std::move(submitted.event), std::move(submitted.key), std::move(submitted.hash), false);
     ticket->order = draft.placement->row.key;
     waiting_.push_back({std::move(draft), std::move(ticket), 0});
     wake();
@@ -214,7 +221,8 @@ struct DoorState {
     place(bunch);
   }
 
-  /// Whoever has waited too long is told so. What has not been handed in yet is taken back, which makes it a definite no.
+  /// Whoever has waited too long is told so. What has not been handed in yet is taken back, which makes it a definite
+  /// no.
   void overdue() {
     overdue_sent_ = false;
     const auto now = self_->clock().now();
@@ -233,7 +241,7 @@ struct DoorState {
  private:
   std::shared_ptr<Ticket> admit(http::Responder responder) {
     auto ticket = std::make_shared<Ticket>(
-        Ticket{std::move(responder), self_->clock().now() + bounds::place_patience, false, false, {}, {}, 1});
+        Ticket{std::move(responder), self_->clock().now() + deps_.patience.place, false, false, {}, {}, 1});
     tickets_.push_back(ticket);
     watch_tickets();
     return ticket;
@@ -294,9 +302,12 @@ struct DoorState {
         continue;
       }
       end(each);
-      if (result == PlaceResult::placed) say_placed(each);
-      else if (result == PlaceResult::known) say_known(each, results[i]->stored);
-      else say(each, 503, store_away);
+      if (result == PlaceResult::placed)
+        say_placed(each);
+      else if (result == PlaceResult::known)
+        say_known(each, results[i]->stored);
+      else
+        say(each, 503, store_away);
     }
     if (again.empty()) return done();
     bunch->waiting = std::move(again);
@@ -378,7 +389,8 @@ struct DoorState {
     if (ticket.answered) return;
     if (!ticket.batch) {
       ticket.answered = true;
-      return ticket.responder.send(http::problem(504, "Outcome unknown", unknown_outcome, {{"order_id", ticket.order}}));
+      return ticket.responder.send(
+          http::problem(504, "Outcome unknown", unknown_outcome, {{"order_id", ticket.order}}));
     }
     for (LineResult& line : ticket.lines)
       if (line.status == 0) line = {504, std::move(line.order), std::string(unknown_outcome)};
@@ -390,11 +402,11 @@ struct DoorState {
   DoorDeps deps_;
   std::optional<Builder> builder_;
   std::vector<Waiting> waiting_;
-  std::deque<std::shared_ptr<Ticket>> tickets_;                       // by `until`
-  std::unordered_map<std::string, std::string> running_;              // Idempotency-Key -> hash
-  std::unordered_map<std::uint64_t, std::shared_ptr<Bunch>> resting_; // to be handed in again
+  std::deque<std::shared_ptr<Ticket>> tickets_;                        // by `until`
+  std::unordered_map<std::string, std::string> running_;               // Idempotency-Key -> hash
+  std::unordered_map<std::uint64_t, std::shared_ptr<Bunch>> resting_;  // to be handed in again
   std::uint64_t next_id_ = 1;
-  int in_flight_ = 0;                                                 // bunches, resting ones too
+  int in_flight_ = 0;  // bunches, resting ones too
   bool flush_sent_ = false, overdue_sent_ = false;
 };
 
@@ -453,7 +465,8 @@ BatchActor::behavior_type batch_reader(BatchActor::stateful_pointer<BatchState> 
               http::problem(413, {}, "a batch may have " + std::to_string(bounds::batch_lines_max) + " lines"));
         SubmitDrafts drafts{{}, batch.responder};
         drafts.drafts.reserve(lines.size());
-        for (std::size_t i = 0; i < lines.size(); ++i) drafts.drafts.push_back(self->state.read(lines[i], i + 1, batch));
+        for (std::size_t i = 0; i < lines.size(); ++i)
+          drafts.drafts.push_back(self->state.read(lines[i], i + 1, batch));
         self->send(door, std::move(drafts));
       },
   };

@@ -14,6 +14,7 @@
 
 #include "actors/handles.hpp"
 #include "actors/settings.hpp"
+#include "app/api/bounds.hpp"
 #include "app/api/requests.hpp"
 #include "bridges/http/server.hpp"
 
@@ -33,8 +34,8 @@ struct Submit {
 /// An order that is ready for the store, or a refused line of a batch (without a placement).
 struct Draft {
   std::shared_ptr<Placement> placement;
-  Outgoing placed;                // its order.placed
-  std::string body;               // its 202, unless placement->answer has it
+  Outgoing placed;   // its order.placed
+  std::string body;  // its 202, unless placement->answer has it
   Refusal refusal;
 };
 
@@ -69,7 +70,8 @@ struct DoorDeps {
   ProducerActor producer;
   std::shared_ptr<const Codec> codec;
   WallClock clock;
-  std::uint64_t seed = 0;         // of the random bits of order ids; another one for each actor
+  std::uint64_t seed = 0;  // of the random bits of order ids; another one for each actor
+  Patience patience;
 };
 
 /// Spawns the door. It ends by an exit message; whoever still waits is answered 500 by their responders.

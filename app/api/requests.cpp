@@ -1,5 +1,5 @@
-// Bodies are read by nlohmann's SAX interface into a flat list of members: one pass tells what is no JSON, what is there
-// twice, and what the members are. Single orders come through here by the ten thousand a second.
+// Bodies are read by nlohmann's SAX interface into a flat list of members: one pass tells what is no JSON, what is
+// there twice, and what the members are. Single orders come through here by the ten thousand a second.
 
 #include "app/api/requests.hpp"
 
@@ -85,8 +85,10 @@ class BodyReader {
 
   bool key(std::string& name) {
     keys_[depth_ - 1].push_back(name);
-    if (depth_ == 1) fields_.all.push_back({std::move(name), Kind::null, 0, {}});
-    else if (in_item_ && depth_ == 3) items_.back().fields.all.push_back({std::move(name), Kind::null, 0, {}});
+    if (depth_ == 1)
+      fields_.all.push_back({std::move(name), Kind::null, 0, {}});
+    else if (in_item_ && depth_ == 3)
+      items_.back().fields.all.push_back({std::move(name), Kind::null, 0, {}});
     return true;
   }
 
@@ -99,7 +101,8 @@ class BodyReader {
 
   /// What a finished, or broken, body is refused for; status 0: nothing.
   [[nodiscard]] Refusal refusal(bool parsed) const {
-    if (too_deep_) return {400, "the body is nested deeper than " + std::to_string(limits::json_depth_max) + " levels", {}};
+    if (too_deep_)
+      return {400, "the body is nested deeper than " + std::to_string(limits::json_depth_max) + " levels", {}};
     if (!parsed) return {400, "the body is not JSON in UTF-8 (at byte " + std::to_string(broken_at_) + ")", {}};
     if (not_object_) return {400, "the body is not a JSON object", {}};
     if (duplicate_) return {400, "the key \"" + *duplicate_ + "\" is there twice", *duplicate_};
@@ -154,8 +157,10 @@ class BodyReader {
 
   // One more than allowed is enough to know that there are too many.
   void add_item(bool object) {
-    if (items_.size() <= limits::items_max) items_.push_back({object, {}});
-    else items_.back() = {object, {}};
+    if (items_.size() <= limits::items_max)
+      items_.push_back({object, {}});
+    else
+      items_.back() = {object, {}};
   }
 
   static void set(Field& field, Field&& value) {
@@ -185,20 +190,24 @@ Refusal parse(std::string_view body, BodyReader& reader) {
   return reader.refusal(Json::sax_parse(tame.data(), tame.data() + tame.size(), &reader));
 }
 
-// ---- members ---------------------------------------------------------------------------------------------------------
+// ---- members
+// ---------------------------------------------------------------------------------------------------------
 
-Refusal wrong(const std::string& field, std::string_view what) { return {422, field + ": " + std::string(what), field}; }
+Refusal wrong(const std::string& field, std::string_view what) {
+  return {422, field + ": " + std::string(what), field};
+}
 
 Refusal get_id(const Fields& from, std::string_view name, const std::string& path, std::string& into) {
   const Field* field = from.find(name);
   if (field == nullptr) return wrong(path, "is missing");
-  if (field->kind != Kind::text || !valid_id(field->text)) return wrong(path, "must be 1 to 128 characters of A-Z a-z 0-9 . _ : ~ -");
+  if (field->kind != Kind::text || !valid_id(field->text))
+    return wrong(path, "must be 1 to 128 characters of A-Z a-z 0-9 . _ : ~ -");
   into = field->text;
   return {};
 }
 
-Refusal get_integer(const Fields& from, std::string_view name, const std::string& path, std::int64_t least, std::int64_t most,
-                    std::int64_t& into) {
+Refusal get_integer(const Fields& from, std::string_view name, const std::string& path, std::int64_t least,
+                    std::int64_t most, std::int64_t& into) {
   const Field* field = from.find(name);
   if (field == nullptr) return wrong(path, "is missing");
   if (field->kind != Kind::integer || field->number < least || field->number > most)
@@ -239,7 +248,9 @@ Refusal get_opaque(std::string_view body, const Fields& from, Event& event) {
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < from.all.size(); ++i) {
     const Field& field = from.all[i];
-    if (field.kind == Kind::null || std::find(opaque_names.begin(), opaque_names.end(), field.name) == opaque_names.end()) continue;
+    if (field.kind == Kind::null ||
+        std::find(opaque_names.begin(), opaque_names.end(), field.name) == opaque_names.end())
+      continue;
     if (field.kind != Kind::object) return wrong(field.name, "must be an object");
     if (raw.empty()) raw = json::raw_members(body);
     if (!event.extras.empty()) event.extras += ',';
@@ -269,15 +280,18 @@ bool is_media(std::string_view content_type, std::initializer_list<std::string_v
   content_type = trimmed(content_type);
   if (content_type.empty()) return true;
   const std::string_view media = trimmed(content_type.substr(0, content_type.find(';')));
-  if (std::none_of(accepted.begin(), accepted.end(), [&](std::string_view type) { return same_ignoring_case(media, type); }))
+  if (std::none_of(accepted.begin(), accepted.end(),
+                   [&](std::string_view type) { return same_ignoring_case(media, type); }))
     return false;
   for (auto at = content_type.find(';'); at != std::string_view::npos;) {
     const auto next = content_type.find(';', at + 1);
-    const std::string_view parameter = trimmed(content_type.substr(at + 1, next == std::string_view::npos ? next : next - at - 1));
+    const std::string_view parameter =
+        trimmed(content_type.substr(at + 1, next == std::string_view::npos ? next : next - at - 1));
     const auto equals = parameter.find('=');
     if (equals != std::string_view::npos && same_ignoring_case(trimmed(parameter.substr(0, equals)), "charset")) {
       std::string_view charset = trimmed(parameter.substr(equals + 1));
-      if (charset.size() >= 2 && charset.front() == '"' && charset.back() == '"') charset = charset.substr(1, charset.size() - 2);
+      if (charset.size() >= 2 && charset.front() == '"' && charset.back() == '"')
+        charset = charset.substr(1, charset.size() - 2);
       if (!same_ignoring_case(charset, "utf-8") && !same_ignoring_case(charset, "us-ascii")) return false;
     }
     at = next;
@@ -287,7 +301,8 @@ bool is_media(std::string_view content_type, std::initializer_list<std::string_v
 
 }  // namespace
 
-// ---- bodies ----------------------------------------------------------------------------------------------------------
+// ---- bodies
+// ----------------------------------------------------------------------------------------------------------
 
 Read<Event> read_order(std::string_view body) {
   BodyReader reader;
@@ -316,15 +331,18 @@ Read<StockChange> read_stock(std::string_view body) {
   const Fields& fields = reader.fields();
   StockChange change;
   change.absolute = true;
-  if (Refusal no = get_integer(fields, "quantity", "quantity", 0, limits::stock_max, change.quantity); no.status != 0) return no;
+  if (Refusal no = get_integer(fields, "quantity", "quantity", 0, limits::stock_max, change.quantity); no.status != 0)
+    return no;
   if (fields.find("price_minor") != nullptr) {
-    if (Refusal no = get_integer(fields, "price_minor", "price_minor", 0, limits::price_minor_max, change.price_minor.emplace());
+    if (Refusal no =
+            get_integer(fields, "price_minor", "price_minor", 0, limits::price_minor_max, change.price_minor.emplace());
         no.status != 0)
       return no;
   }
   if (const Field* currency = fields.find("currency")) {
-    const bool right = currency->kind == Kind::text && currency->text.size() == 3 &&
-                       std::all_of(currency->text.begin(), currency->text.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+    const bool right =
+        currency->kind == Kind::text && currency->text.size() == 3 &&
+        std::all_of(currency->text.begin(), currency->text.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
     if (!right) return wrong("currency", "must be 3 upper-case letters (ISO 4217)");
     change.currency = currency->text;
   }
@@ -338,7 +356,8 @@ Read<StockChange> read_adjustment(std::string_view body) {
   if (Refusal no = parse(body, reader); no.status != 0) return no;
   const Fields& fields = reader.fields();
   StockChange change;
-  if (Refusal no = get_integer(fields, "delta", "delta", -limits::stock_max, limits::stock_max, change.delta); no.status != 0)
+  if (Refusal no = get_integer(fields, "delta", "delta", -limits::stock_max, limits::stock_max, change.delta);
+      no.status != 0)
     return no;
   if (change.delta == 0) return wrong("delta", "must not be 0");
   const Field* reason = fields.find("reason");
@@ -348,12 +367,14 @@ Read<StockChange> read_adjustment(std::string_view body) {
   return change;
 }
 
-// ---- headers and parameters ------------------------------------------------------------------------------------------
+// ---- headers and parameters
+// ------------------------------------------------------------------------------------------
 
 bool is_json(std::string_view content_type) { return is_media(content_type, {"application/json"}); }
 
 bool is_ndjson(std::string_view content_type) {
-  return is_media(content_type, {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/json"});
+  return is_media(content_type,
+                  {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/json"});
 }
 
 Read<std::string> read_idempotency_key(std::string_view header) {

@@ -7,13 +7,16 @@ namespace {
 
 void put(json::Writer& out, std::string_view name, std::string_view text) {
   out.key(name);
-  if (text.empty()) out.null();
-  else out.string(text);
+  if (text.empty())
+    out.null();
+  else
+    out.string(text);
 }
 
 }  // namespace
 
-// ---- orders ----------------------------------------------------------------------------------------------------------
+// ---- orders
+// ----------------------------------------------------------------------------------------------------------
 
 void write_order(json::Writer& out, const order::Order& order) {
   out.begin_object().key("order_id").string(order.id.value).key("status").string(to_string(order.state));
@@ -25,8 +28,10 @@ void write_order(json::Writer& out, const order::Order& order) {
   for (const Line& line : order.lines)
     out.begin_object().key("product_id").string(line.product.value).key("quantity").integer(line.quantity).end_object();
   out.end_array().key("amount_minor");
-  if (order.amount) out.integer(*order.amount);
-  else out.null();
+  if (order.amount)
+    out.integer(*order.amount);
+  else
+    out.null();
   put(out, "currency", order.currency);
   put(out, "txn_id", order.txn.value);
   put(out, "tracking_id", order.tracking.value);
@@ -47,7 +52,8 @@ order::Order as_of(order::Order order, const Transition& then) {
   order.state = order::state_named(then.status);
   order.version = then.version;
   order.updated_at = then.at;
-  const bool before_stock = order.state == State::pending, before_money = before_stock || order.state == State::inventory_reserved,
+  const bool before_stock = order.state == State::pending,
+             before_money = before_stock || order.state == State::inventory_reserved,
              before_tracking = before_money || order.state == State::paid;
   if (!before_tracking) return order;
   // What the order waited for follows from its state; until when is not told by the history.
@@ -64,7 +70,9 @@ order::Order as_of(order::Order order, const Transition& then) {
   return order;
 }
 
-std::string etag_of(const Row& row) { return '"' + std::to_string(row.version) + '-' + std::to_string(row.updated_at) + '"'; }
+std::string etag_of(const Row& row) {
+  return '"' + std::to_string(row.version) + '-' + std::to_string(row.updated_at) + '"';
+}
 
 bool matches(std::string_view if_none_match, std::string_view etag) {
   while (!if_none_match.empty()) {
@@ -84,17 +92,25 @@ std::string history_json(const std::vector<Transition>& transitions) {
   json::Writer out(64 + 128 * transitions.size());
   out.begin_object().key("items").begin_array();
   for (const Transition& step : transitions) {
-    out.begin_object().key("version").integer(step.version).key("status").string(step.status).key("event").string(step.event);
+    out.begin_object()
+        .key("version")
+        .integer(step.version)
+        .key("status")
+        .string(step.status)
+        .key("event")
+        .string(step.event);
     put(out, "at", rfc3339(step.at));
     out.end_object();
   }
   return out.end_array().end_object().take();
 }
 
-// ---- what other roles know of an order ---------------------------------------------------------------------------------
+// ---- what other roles know of an order
+// ---------------------------------------------------------------------------------
 
 std::string notices_json(std::vector<notification::Notice> notices) {
-  std::stable_sort(notices.begin(), notices.end(), [](const auto& a, const auto& b) { return a.created_at < b.created_at; });
+  std::stable_sort(notices.begin(), notices.end(),
+                   [](const auto& a, const auto& b) { return a.created_at < b.created_at; });
   json::Writer out(64 + 192 * notices.size());
   out.begin_object().key("items").begin_array();
   for (const notification::Notice& notice : notices) {
@@ -118,14 +134,17 @@ std::string charges_json(const std::vector<ChargeLine>& charges) {
   return out.end_array().end_object().take();
 }
 
-// ---- stock -------------------------------------------------------------------------------------------------------------
+// ---- stock
+// -------------------------------------------------------------------------------------------------------------
 
 void write_stock(json::Writer& out, const Product& product, const redis::StockCounts& counts) {
   out.begin_object().key("product_id").string(product.id.value);
   out.key("available").integer(counts.available).key("reserved").integer(counts.reserved);
   out.key("sold").integer(counts.sold).key("stocked").integer(counts.stocked).key("price_minor");
-  if (product.price_minor != 0 || !product.currency.empty()) out.integer(product.price_minor);
-  else out.null();
+  if (product.price_minor != 0 || !product.currency.empty())
+    out.integer(product.price_minor);
+  else
+    out.null();
   put(out, "currency", product.currency);
   put(out, "name", product.name);
   out.end_object();

@@ -133,7 +133,8 @@ struct WatchState {
   }
 
   /// Tells all who follow an order what they have missed, then how it is now.
-  static void tell(Followed& followed, std::int64_t row_version, const order::Order& order, const std::vector<Transition>& history) {
+  static void tell(Followed& followed, std::int64_t row_version, const order::Order& order,
+                   const std::vector<Transition>& history) {
     const bool over = order::is_final(order);
     const std::string now = block(order);
     for (Follower& follower : followed.followers) {
@@ -164,7 +165,8 @@ struct WatchState {
   bool sweep_sent_ = false;
 };
 
-WatchSelf::behavior_type watch(WatchSelf::stateful_pointer<WatchState> self, ReaderActor orders, std::shared_ptr<const Codec> codec) {
+WatchSelf::behavior_type watch(WatchSelf::stateful_pointer<WatchState> self, ReaderActor orders,
+                               std::shared_ptr<const Codec> codec) {
   harden(self);
   self->state.start(self, std::move(orders), std::move(codec));
   return {

@@ -1,6 +1,6 @@
 #pragma once
-// The watch: open streams of server-sent events. One sweep looks after all of them, asking the store once for each order
-// however many clients follow it; a change that came and went between two sweeps is told from the history.
+// The watch: open streams of server-sent events. One sweep looks after all of them, asking the store once for each
+// order however many clients follow it; a change that came and went between two sweeps is told from the history.
 
 #include <caf/actor_system.hpp>
 #include <caf/typed_actor.hpp>

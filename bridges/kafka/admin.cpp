@@ -31,7 +31,8 @@ int milliseconds_until(Clock::time_point deadline) {
   return static_cast<int>(std::clamp<decltype(left)>(left, 1, 600'000));
 }
 
-std::optional<Error> read_topics(rd_kafka_t* client, const ClientOptions& options, Clock::time_point deadline, Existing& found) {
+std::optional<Error> read_topics(rd_kafka_t* client, const ClientOptions& options, Clock::time_point deadline,
+                                 Existing& found) {
   const rd_kafka_metadata_t* raw = nullptr;
   auto code = rd_kafka_metadata(client, 1, nullptr, &raw, milliseconds_until(deadline));
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return describe(code, "listing topics", options.brokers);
@@ -61,7 +62,9 @@ std::optional<Error> create(rd_kafka_t* client, const ClientOptions& options, Cl
   for (const Missing& topic : missing) {
     // -1: the broker's own default.replication.factor, which knows how many brokers there are.
     owned.emplace_back(rd_kafka_NewTopic_new(topic.name.c_str(), topic.partitions, -1, why.data(), why.size()));
-    if (!owned.back()) return Error{"kafka: creating topic " + topic.name + ": " + why.data(), "check the TOPIC_... settings", false, true};
+    if (!owned.back())
+      return Error{"kafka: creating topic " + topic.name + ": " + why.data(), "check the TOPIC_... settings", false,
+                   true};
     rd_kafka_NewTopic_set_config(owned.back().get(), "cleanup.policy", "delete");
     raw.push_back(owned.back().get());
   }
@@ -98,9 +101,10 @@ std::optional<Error> common_partitions(const Existing& found, const TopicNames& 
       first = &at->first;
       partitions = at->second;
     } else if (at->second != partitions) {
-      return Error{"kafka: partitions differ: topic " + *first + " has " + std::to_string(partitions) + ", topic " + at->first + " has " +
-                       std::to_string(at->second),
-                   "all order-keyed topics need the same number: delete one and let it be created again, or choose others by TOPIC_...",
+      return Error{"kafka: partitions differ: topic " + *first + " has " + std::to_string(partitions) + ", topic " +
+                       at->first + " has " + std::to_string(at->second),
+                   "all order-keyed topics need the same number: delete one and let it be created again, or choose "
+                   "others by TOPIC_...",
                    false, true};
     }
   }
@@ -117,7 +121,8 @@ std::vector<Missing> what_is_missing(const Existing& found, const TopicNames& na
   return missing;
 }
 
-TopicsResult ensure(rd_kafka_t* client, const ClientOptions& options, const TopicNames& names, int wanted, Clock::time_point deadline) {
+TopicsResult ensure(rd_kafka_t* client, const ClientOptions& options, const TopicNames& names, int wanted,
+                    Clock::time_point deadline) {
   TopicsResult result;
   Existing found;
   bool asked = false;
@@ -127,7 +132,8 @@ TopicsResult ensure(rd_kafka_t* client, const ClientOptions& options, const Topi
     auto missing = what_is_missing(found, names, result.partitions > 0 ? result.partitions : wanted);
     if (missing.empty()) return result;
     if (Clock::now() >= deadline) {
-      result.error = describe(RD_KAFKA_RESP_ERR__TIMED_OUT, "waiting for topic " + missing.front().name, options.brokers);
+      result.error =
+          describe(RD_KAFKA_RESP_ERR__TIMED_OUT, "waiting for topic " + missing.front().name, options.brokers);
       return result;
     }
     // What was created is known to all brokers a moment later; then the loop only waits.
@@ -139,7 +145,8 @@ TopicsResult ensure(rd_kafka_t* client, const ClientOptions& options, const Topi
 
 }  // namespace
 
-TopicsResult ensure_topics(const ClientOptions& options, const TopicNames& names, int wanted_partitions, std::chrono::milliseconds timeout) {
+TopicsResult ensure_topics(const ClientOptions& options, const TopicNames& names, int wanted_partitions,
+                           std::chrono::milliseconds timeout) {
   try {
     QuietListener listener(options);
     Client client = make_client(RD_KAFKA_PRODUCER, options, "admin", {}, {}, listener);

@@ -18,10 +18,10 @@ struct TopicsResult {
   std::optional<Error> error;        // then nothing else counts
 };
 
-/// Creates the topics of the table that are missing, and `<topic>.dlq` for each (1 partition): the order-keyed ones with
-/// as many partitions as those that exist have, else `wanted_partitions`. Existing ones are taken as they are. When
-/// order-keyed topics differ in partitions, the error is `misconfigured`; a broker that does not answer within `timeout`
-/// is `retryable`. A broker that has everything already is only asked for metadata. Blocks up to `timeout`.
+/// Creates the topics of the table that are missing, and `<topic>.dlq` for each (1 partition): the order-keyed ones
+/// with as many partitions as those that exist have, else `wanted_partitions`. Existing ones are taken as they are.
+/// When order-keyed topics differ in partitions, the error is `misconfigured`; a broker that does not answer within
+/// `timeout` is `retryable`. A broker that has everything already is only asked for metadata. Blocks up to `timeout`.
 [[nodiscard]] TopicsResult ensure_topics(const ClientOptions& options, const TopicNames& names, int wanted_partitions,
                                          std::chrono::milliseconds timeout);
 

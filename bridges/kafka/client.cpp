@@ -12,7 +12,8 @@ Listener& listener_of(void* opaque) { return *static_cast<Listener*>(opaque); }
 
 // Any thread of librdkafka; also while rd_kafka_new is still running.
 void log_callback(const rd_kafka_t* client, int level, const char* facility, const char* text) {
-  if (client == nullptr) return;
+  // The stand-in does not know allow.auto.create.topics, and is warned about with every refresh.
+  if (client == nullptr || std::string_view(facility) == "AUTOCREATE") return;
   if (void* opaque = rd_kafka_opaque(client); opaque != nullptr)
     listener_of(opaque).on_log(level, std::string(facility) + ": " + text);
 }
@@ -44,7 +45,8 @@ void commit_callback(rd_kafka_t*, rd_kafka_resp_err_t code, rd_kafka_topic_parti
 using Configuration = std::unique_ptr<rd_kafka_conf_t, Releaser<rd_kafka_conf_destroy>>;
 
 Error wrong_setting(const std::string& name, std::string why) {
-  return {"kafka: setting " + name + ": " + std::move(why), "see librdkafka's CONFIGURATION.md for kafka.properties.*", false, true};
+  return {"kafka: setting " + name + ": " + std::move(why), "see librdkafka's CONFIGURATION.md for kafka.properties.*",
+          false, true};
 }
 
 void set(rd_kafka_conf_t* configuration, const std::string& name, const std::string& value) {
@@ -70,11 +72,11 @@ Client make_client(rd_kafka_type_t type, const ClientOptions& options, std::stri
   Configuration configuration(rd_kafka_conf_new());
   auto* raw = configuration.get();
   set(raw, "client.id", (options.node_name.empty() ? "cartwright" : options.node_name) + "." + std::string(purpose));
-  set(raw, "socket.nagle.disable", "true");    // else 40 ms per request where the other side delays its acknowledgements
+  set(raw, "socket.nagle.disable", "true");  // else 40 ms per request where the other side delays its acknowledgements
   set(raw, "socket.keepalive.enable", "true");
   set(raw, "reconnect.backoff.ms", "50");
   set(raw, "reconnect.backoff.max.ms", "2000");
-  set(raw, "log.connection.close", "false");   // brokers close idle connections; that is no news
+  set(raw, "log.connection.close", "false");  // brokers close idle connections; that is no news
   for (const auto& [name, value] : tuned) set(raw, name, value);
   for (const auto& [name, value] : options.properties) {
     bool is_fixed = name == "bootstrap.servers" || name == "metadata.broker.list" ||
@@ -100,7 +102,8 @@ Client make_client(rd_kafka_type_t type, const ClientOptions& options, std::stri
 }
 
 Error describe(rd_kafka_resp_err_t code, std::string_view tried, std::string_view brokers) {
-  Error error{"kafka: " + std::string(tried) + " at " + std::string(brokers) + ": " + rd_kafka_err2str(code), "", true, false};
+  Error error{"kafka: " + std::string(tried) + " at " + std::string(brokers) + ": " + rd_kafka_err2str(code), "", true,
+              false};
   switch (code) {
     case RD_KAFKA_RESP_ERR__TRANSPORT:
     case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
@@ -116,9 +119,7 @@ Error describe(rd_kafka_resp_err_t code, std::string_view tried, std::string_vie
       break;
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-      error.hint = "the broker's ACLs do not allow it";
-      break;
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED: error.hint = "the broker's ACLs do not allow it"; break;
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:

@@ -37,12 +37,13 @@ class Failure : public std::runtime_error {
 
 /// How to reach the brokers; the same for every client of the process.
 struct ClientOptions {
-  std::string brokers;                                              // host:port,...
-  std::string group_prefix = "cartwright";                          // groups are <prefix>.<role>
-  std::chrono::milliseconds session_timeout{6000};                  // of consumer groups
-  std::vector<std::pair<std::string, std::string>> properties;      // kafka.properties.*, as librdkafka names them
-  std::string node_name;                                            // client.id is <node_name>.<what for>
-  std::function<void(int level, std::string_view text)> log;        // syslog level, 3 error .. 7 debug; any thread; nothing: silent
+  std::string brokers;                                          // host:port,...
+  std::string group_prefix = "cartwright";                      // groups are <prefix>.<role>
+  std::chrono::milliseconds session_timeout{6000};              // of consumer groups
+  std::vector<std::pair<std::string, std::string>> properties;  // kafka.properties.*, as librdkafka names them
+  std::string node_name;                                        // client.id is <node_name>.<what for>
+  std::function<void(int level, std::string_view text)>
+      log;  // syslog level, 3 error .. 7 debug; any thread; nothing: silent
 };
 
 using Settings = std::vector<std::pair<std::string, std::string>>;
@@ -61,7 +62,9 @@ class Listener {
 template <auto Release>
 struct Releaser {
   template <class T>
-  void operator()(T* handle) const { Release(handle); }
+  void operator()(T* handle) const {
+    Release(handle);
+  }
 };
 using Client = std::unique_ptr<rd_kafka_t, Releaser<rd_kafka_destroy>>;
 using TopicHandle = std::unique_ptr<rd_kafka_topic_t, Releaser<rd_kafka_topic_destroy>>;

@@ -19,30 +19,30 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr int idle_poll_ms = 20;                   // bounds how late a paused shard is resumed; commands wake the thread
+constexpr int idle_poll_ms = 20;  // bounds how late a paused shard is resumed; commands wake the thread
 constexpr std::size_t drained_records_max = 1000;  // then what was read is sent on
 constexpr auto commit_interval = 200ms;            // a commit per batch would cost a request per batch
 constexpr auto check_interval = 1s;                // watermarks, lag
 constexpr auto assign_retry = 200ms;
 constexpr int query_timeout_ms = 1000;
 constexpr int last_commit_timeout_ms = 1000;
-constexpr auto hand_over_max = 3s;                 // a shard's transaction and its goodbye; then the group goes on without
-constexpr auto unsettled_max = 60s;                // 2.0.2 may hang on an unreachable coordinator; a new client does not
-constexpr auto close_max = 8s;                     // hand over, last commit, query, leaving
-constexpr int suspicions_needed = 2;               // queries, a second apart: a new leader may lag behind for a moment
+constexpr auto hand_over_max = 3s;    // a shard's transaction and its goodbye; then the group goes on without
+constexpr auto unsettled_max = 60s;   // 2.0.2 may hang on an unreachable coordinator; a new client does not
+constexpr auto close_max = 8s;        // hand over, last commit, query, leaving
+constexpr int suspicions_needed = 2;  // queries, a second apart: a new leader may lag behind for a moment
 
 Settings tuned(const ClientOptions& options, const ConsumerOptions& how) {
   return {{"session.timeout.ms", std::to_string(options.session_timeout.count())},
           {"heartbeat.interval.ms", std::to_string(std::max<std::int64_t>(options.session_timeout.count() / 3, 1))},
-          {"max.poll.interval.ms", "300000"},             // at least the session timeout; the own thread always polls
+          {"max.poll.interval.ms", "300000"},              // at least the session timeout; the own thread always polls
           {"fetch.wait.max.ms", how.lazy ? "100" : "10"},  // the embedded broker answers an empty fetch only after it
           {"fetch.min.bytes", how.lazy ? "100000" : "1"},
-          {"fetch.error.backoff.ms", "20"},                // also how long a full queue keeps a partition from being fetched
+          {"fetch.error.backoff.ms", "20"},  // also how long a full queue keeps a partition from being fetched
           {"fetch.max.bytes", "8388608"},
           {"max.partition.fetch.bytes", "524288"},
-          {"queued.max.messages.kbytes", "16384"},         // of the whole client: its partitions share one queue
-          {"queued.min.messages", "1000000"},              // never the bound: beyond it 2.0.2 looks again only after 1 s
-          {"socket.timeout.ms", "10000"},                  // also bounds requests whose own timeout 2.0.2 ignores
+          {"queued.max.messages.kbytes", "16384"},  // of the whole client: its partitions share one queue
+          {"queued.min.messages", "1000000"},       // never the bound: beyond it 2.0.2 looks again only after 1 s
+          {"socket.timeout.ms", "10000"},           // also bounds requests whose own timeout 2.0.2 ignores
           {"topic.metadata.refresh.interval.ms", "10000"}};
 }
 
@@ -52,7 +52,7 @@ Settings fixed(const std::string& group) {
           {"enable.auto.commit", "false"},
           {"enable.auto.offset.store", "false"},
           {"auto.offset.reset", "earliest"},
-          {"enable.partition.eof", "true"},            // says where a log ends that ends with markers or gaps
+          {"enable.partition.eof", "true"},  // says where a log ends that ends with markers or gaps
           {"allow.auto.create.topics", "false"}};
 }
 
@@ -81,6 +81,8 @@ struct Start {
 
 /// Where logs end, by partition and topic; a topic that could not be asked is missing.
 using Answers = std::map<int, std::map<Topic, std::int64_t>>;
+/// How many topics were asked about, by partition.
+using Asked = std::map<int, std::size_t>;
 
 /// A gate that opens once; shared by those who wait and those who open it, whoever lives longer.
 class Gate {
@@ -105,7 +107,7 @@ class Gate {
 /// that is wanted while a question is in the air goes into the next one.
 class Asker {
  public:
-  Asker(rd_kafka_t* client, const TopicNames& names, std::function<void(std::set<int>, Answers)> answer)
+  Asker(rd_kafka_t* client, const TopicNames& names, std::function<void(Asked, Answers)> answer)
       : client_(client), names_(names), answer_(std::move(answer)), thread_([this] { run(); }) {}
   ~Asker() {
     {
@@ -134,14 +136,14 @@ class Asker {
       Wanted wanted;
       wanted.swap(wanted_);
       lock.unlock();
-      std::set<int> asked;
-      for (const auto& [partition, of] : wanted) asked.insert(partition);
+      Asked asked;
+      for (const auto& [partition, of] : wanted) asked[partition] = of.size();
       answer_(std::move(asked), query(wanted));
     }
   }
 
-  // rd_kafka_query_watermark_offsets takes two requests a partition and ignores its timeout in 2.0.2. This one asks for all
-  // at once and keeps to it: a "time" of RD_KAFKA_OFFSET_END is the end.
+  // rd_kafka_query_watermark_offsets takes two requests a partition and ignores its timeout in 2.0.2. This one asks for
+  // all at once and keeps to it: a "time" of RD_KAFKA_OFFSET_END is the end.
   Answers query(const Wanted& wanted) {
     Partitions list = partitions_list(topic_count);
     for (const auto& [partition, of] : wanted)
@@ -152,14 +154,15 @@ class Asker {
     for (int i = 0; i < list->cnt; ++i) {
       const auto& one = list->elems[i];
       auto topic = names_.find(one.topic);
-      if (topic && one.err == RD_KAFKA_RESP_ERR_NO_ERROR && one.offset >= 0) answers[one.partition][*topic] = one.offset;
+      if (topic && one.err == RD_KAFKA_RESP_ERR_NO_ERROR && one.offset >= 0)
+        answers[one.partition][*topic] = one.offset;
     }
     return answers;
   }
 
   rd_kafka_t* client_;
   const TopicNames& names_;
-  std::function<void(std::set<int>, Answers)> answer_;
+  std::function<void(Asked, Answers)> answer_;
   std::mutex mutex_;
   std::condition_variable wanted_changed_;
   Wanted wanted_;
@@ -171,19 +174,25 @@ std::size_t index(Topic topic) { return static_cast<std::size_t>(topic); }
 
 }  // namespace
 
-/// What the thread and its callers share. Everything below "the thread's own" is touched by the thread alone; the others
-/// leave what they want in the inbox.
+/// What the thread and its callers share. Everything below "the thread's own" is touched by the thread alone; the
+/// others leave what they want in the inbox.
 class ConsumerWorker final : public Listener {
  public:
   ConsumerWorker(ClientOptions options, RoleId role, TopicNames names, std::shared_ptr<const Codec> codec,
                  ConsumerCallbacks callbacks, ConsumerOptions tuning)
-      : options_(std::move(options)), role_(role), names_(std::move(names)), codec_(std::move(codec)),
-        callbacks_(std::move(callbacks)), tuning_(tuning), topics_(topics_read_by(role)) {
+      : options_(std::move(options)),
+        role_(role),
+        names_(std::move(names)),
+        codec_(std::move(codec)),
+        callbacks_(std::move(callbacks)),
+        tuning_(tuning),
+        topics_(topics_read_by(role)) {
     for (Topic topic : topics_) by_name_.emplace(names_[topic], topic);
     open();
   }
 
-  // -- any thread ---------------------------------------------------------------------------------------------------------
+  // -- any thread
+  // ---------------------------------------------------------------------------------------------------------
   void start(ShardId shard, Start what) {
     if (shard.role != role_) return;
     leave_in_inbox(true, [&](Inbox& inbox) {
@@ -243,7 +252,7 @@ class ConsumerWorker final : public Listener {
     std::map<int, std::size_t> consumed;
     std::map<int, Positions> committed;
     std::map<int, ShardActor> asks;
-    std::set<int> answered;
+    Asked answered;
     Answers answers;
   };
 
@@ -254,14 +263,16 @@ class ConsumerWorker final : public Listener {
     if (wake && wake_) rd_kafka_queue_yield(wake_.get());
   }
 
-  // -- Listener -----------------------------------------------------------------------------------------------------------
+  // -- Listener
+  // -----------------------------------------------------------------------------------------------------------
   void on_log(int level, std::string_view text) override {
     if (options_.log && !abandoned_) options_.log(level, text);
   }
   void on_error(rd_kafka_resp_err_t code, std::string_view reason) override {
     if (code == RD_KAFKA_RESP_ERR__FATAL) {
       renew_ = true;
-      return report("kafka: consumer of " + std::string(to_string(role_)) + ": fatal: " + std::string(reason) + " (a new consumer takes over)");
+      return report("kafka: consumer of " + std::string(to_string(role_)) + ": fatal: " + std::string(reason) +
+                    " (a new consumer takes over)");
     }
     report(to_string(describe(code, "consuming for " + std::string(to_string(role_)), options_.brokers)));
   }
@@ -286,26 +297,31 @@ class ConsumerWorker final : public Listener {
     report(to_string(describe(code, tried + " for " + std::string(to_string(role_)), options_.brokers)));
   }
 
-  // -- the client ---------------------------------------------------------------------------------------------------------
+  // -- the client
+  // ---------------------------------------------------------------------------------------------------------
   void open() {
     std::string role(to_string(role_));
-    client_ = make_client(RD_KAFKA_CONSUMER, options_, role, tuned(options_, tuning_), fixed(options_.group_prefix + "." + role), *this);
+    client_ = make_client(RD_KAFKA_CONSUMER, options_, role, tuned(options_, tuning_),
+                          fixed(options_.group_prefix + "." + role), *this);
     rd_kafka_poll_set_consumer(client_.get());
     {
       std::lock_guard lock(inbox_mutex_);
       wake_.reset(rd_kafka_queue_get_consumer(client_.get()));
     }
-    asker_ = std::make_unique<Asker>(client_.get(), names_, [this](std::set<int> asked, Answers answers) {
+    asker_ = std::make_unique<Asker>(client_.get(), names_, [this](const Asked& asked, const Answers& answers) {
       leave_in_inbox(true, [&](Inbox& inbox) {
-        inbox.answered.merge(asked);
-        for (auto& [partition, ends] : answers) inbox.answers[partition] = std::move(ends);
+        for (const auto& [partition, count] : asked)
+          inbox.answered[partition] = std::max(inbox.answered[partition], count);
+        for (const auto& [partition, ends] : answers)
+          for (const auto& [topic, end] : ends) inbox.answers[partition][topic] = end;
       });
     });
     renew_ = false;
     copy_in_air_ = false;
     unsettled_since_ = Clock::now();
     Partitions wanted = partitions_list(topics_.size());
-    for (Topic topic : topics_) rd_kafka_topic_partition_list_add(wanted.get(), names_[topic].c_str(), RD_KAFKA_PARTITION_UA);
+    for (Topic topic : topics_)
+      rd_kafka_topic_partition_list_add(wanted.get(), names_[topic].c_str(), RD_KAFKA_PARTITION_UA);
     if (auto code = rd_kafka_subscribe(client_.get(), wanted.get()); code != RD_KAFKA_RESP_ERR_NO_ERROR) {
       report(code, "subscribing");
       renew_ = true;
@@ -346,7 +362,8 @@ class ConsumerWorker final : public Listener {
     }
   }
 
-  // -- records ------------------------------------------------------------------------------------------------------------
+  // -- records
+  // ------------------------------------------------------------------------------------------------------------
   void poll() {
     for (std::size_t i = 0; i < drained_records_max; ++i) {
       Message message(rd_kafka_consumer_poll(client_.get(), i == 0 ? idle_poll_ms : 0));
@@ -377,7 +394,8 @@ class ConsumerWorker final : public Listener {
     if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) return report(message.err, "consuming " + names_[topic->second]);
     if (at == shards_.end()) return;
     Place& place = at->second.places[index(topic->second)];
-    if (message.offset + 1 < place.position) place.end_seen = -1;  // the log begins anew; what was known of its end is void
+    if (message.offset + 1 < place.position)
+      place.end_seen = -1;  // the log begins anew; what was known of its end is void
     place.position = place.fetch = message.offset + 1;
     place.suspicions = 0;
     at->second.batch.push_back(read(message, topic->second));
@@ -401,7 +419,8 @@ class ConsumerWorker final : public Listener {
       const void* value = nullptr;
       std::size_t size = 0;
       for (std::size_t i = 0; rd_kafka_header_get_all(list, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; ++i)
-        headers_.emplace_back(name, value != nullptr ? std::string(static_cast<const char*>(value), size) : std::string());
+        headers_.emplace_back(name,
+                              value != nullptr ? std::string(static_cast<const char*>(value), size) : std::string());
     }
     codec_->read(*record, headers_);
     return record;
@@ -414,7 +433,8 @@ class ConsumerWorker final : public Listener {
         pause(partition);
       else if (paused && shard.in_flight < limits::shard_records_waiting_max / 2) {
         resume(partition);
-        asker_->ask(partition, {topics_.front()});  // a request wakes the client's broker thread, which may sleep for 1 s
+        asker_->ask(partition,
+                    {topics_.front()});  // a request wakes the client's broker thread, which may sleep for 1 s
       }
     }
   }
@@ -434,7 +454,8 @@ class ConsumerWorker final : public Listener {
     paused_.erase(partition);
   }
 
-  // -- what others want ---------------------------------------------------------------------------------------------------
+  // -- what others want
+  // ---------------------------------------------------------------------------------------------------
   void read_inbox() {
     Inbox inbox;
     {
@@ -455,7 +476,7 @@ class ConsumerWorker final : public Listener {
       asking_[partition] = std::move(to);
       if (!in_air) asker_->ask(partition, topics_);
     }
-    for (int partition : inbox.answered) answer(partition, inbox.answers[partition]);
+    for (const auto& [partition, asked] : inbox.answered) answer(partition, asked, inbox.answers[partition]);
     if (assign_at_ <= Clock::now()) assign_running();
   }
 
@@ -484,8 +505,8 @@ class ConsumerWorker final : public Listener {
     assign_at_ = {};
   }
 
-  /// One assignment of everything that runs, each from where it is. An eager group takes whole assignments only; a subset of
-  /// what the group gave is allowed.
+  /// One assignment of everything that runs, each from where it is. An eager group takes whole assignments only; a
+  /// subset of what the group gave is allowed.
   void assign_running() {
     assign_at_ = Clock::time_point::max();
     auto keep_paused = paused_;
@@ -493,7 +514,8 @@ class ConsumerWorker final : public Listener {
     Partitions list = partitions_list(shards_.size() * topics_.size());
     for (const auto& [partition, shard] : shards_)
       for (Topic topic : topics_)
-        rd_kafka_topic_partition_list_add(list.get(), names_[topic].c_str(), partition)->offset = shard.places[index(topic)].fetch;
+        rd_kafka_topic_partition_list_add(list.get(), names_[topic].c_str(), partition)->offset =
+            shard.places[index(topic)].fetch;
     if (auto code = rd_kafka_assign(client_.get(), list.get()); code != RD_KAFKA_RESP_ERR_NO_ERROR) {
       report(code, "beginning to fetch");
       assign_at_ = Clock::now() + assign_retry;
@@ -501,7 +523,8 @@ class ConsumerWorker final : public Listener {
     govern_flow();
   }
 
-  // -- the group ----------------------------------------------------------------------------------------------------------
+  // -- the group
+  // ----------------------------------------------------------------------------------------------------------
   void take_assignment(const rd_kafka_topic_partition_list_t& list) {
     std::map<int, std::size_t> count;
     for (int i = 0; i < list.cnt; ++i)
@@ -511,8 +534,9 @@ class ConsumerWorker final : public Listener {
       if (topics == topics_.size())
         owned_.insert(partition);
       else
-        report("kafka: group " + options_.group_prefix + "." + std::string(to_string(role_)) + ": partition " + std::to_string(partition) +
-               " of only " + std::to_string(topics) + " of " + std::to_string(topics_.size()) +
+        report("kafka: group " + options_.group_prefix + "." + std::string(to_string(role_)) + ": partition " +
+               std::to_string(partition) + " of only " + std::to_string(topics) + " of " +
+               std::to_string(topics_.size()) +
                " topics was assigned (do all topics exist, with equally many partitions?)");
     }
     // Nothing is fetched yet: where to begin is known when the shards have been taken.
@@ -524,7 +548,8 @@ class ConsumerWorker final : public Listener {
     if (callbacks_.assigned && !abandoned_) callbacks_.assigned({owned_.begin(), owned_.end()});
   }
 
-  /// Stops delivering, lets the shards finish, copies the last offsets unless somebody else may own them already (`lost`).
+  /// Stops delivering, lets the shards finish, copies the last offsets unless somebody else may own them already
+  /// (`lost`).
   void hand_back(bool lost) {
     settled_ = false;
     if (!owned_.empty()) {
@@ -554,7 +579,8 @@ class ConsumerWorker final : public Listener {
     if (owned_.empty()) lag_view_.clear();
   }
 
-  // -- offsets at the broker: a copy ----------------------------------------------------------------------------------------
+  // -- offsets at the broker: a copy
+  // ----------------------------------------------------------------------------------------
   Partitions uncopied() {
     Partitions list = partitions_list(topics_.size());
     for (auto& [partition, shard] : shards_)
@@ -595,7 +621,8 @@ class ConsumerWorker final : public Listener {
     ++(code == RD_KAFKA_RESP_ERR_NO_ERROR ? counters_.commits : counters_.commit_failures);
   }
 
-  // -- where logs end -------------------------------------------------------------------------------------------------------
+  // -- where logs end
+  // -------------------------------------------------------------------------------------------------------
   /// Cached watermarks only raise a suspicion: they may be of before the broker's restart, or not known yet (-1001).
   void check_ends() {
     std::map<Topic, std::int64_t> lag;
@@ -605,10 +632,13 @@ class ConsumerWorker final : public Listener {
       for (Topic topic : topics_) {
         std::int64_t low = -1, high = -1;
         const Place& place = shard.places[index(topic)];
-        if (rd_kafka_get_watermark_offsets(client_.get(), names_[topic].c_str(), partition, &low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR) continue;
+        if (rd_kafka_get_watermark_offsets(client_.get(), names_[topic].c_str(), partition, &low, &high) !=
+            RD_KAFKA_RESP_ERR_NO_ERROR)
+          continue;
         if (high < 0) continue;
         if (high < place.position) suspects.push_back(topic);
-        if (place.end_seen < high) lag[topic] += std::max<std::int64_t>(high - std::max(place.position, std::max<std::int64_t>(low, 0)), 0);
+        if (place.end_seen < high)
+          lag[topic] += std::max<std::int64_t>(high - std::max(place.position, std::max<std::int64_t>(low, 0)), 0);
       }
       if (!suspects.empty()) asker_->ask(partition, suspects);
     }
@@ -616,7 +646,7 @@ class ConsumerWorker final : public Listener {
     lag_view_ = std::move(lag);
   }
 
-  void answer(int partition, const std::map<Topic, std::int64_t>& ends) {
+  void answer(int partition, std::size_t asked, const std::map<Topic, std::int64_t>& ends) {
     auto at = shards_.find(partition);
     if (at == shards_.end()) return;
     RunningShard& shard = at->second;
@@ -634,8 +664,8 @@ class ConsumerWorker final : public Listener {
       caf::anon_send(shard.to, std::move(lost));
     }
     auto asking = asking_.find(partition);
-    // An answer to a suspicion alone has not all topics; the full one is still to come.
-    if (asking == asking_.end()) return;
+    // A suspicion alone did not ask about all topics; the full answer is still to come.
+    if (asking == asking_.end() || asked < topics_.size()) return;
     Ends reply;
     reply.ok = ends.size() == topics_.size();
     for (const auto& [topic, end] : ends) {
@@ -683,7 +713,8 @@ class ConsumerWorker final : public Listener {
 
 RoleConsumer::RoleConsumer(ClientOptions options, RoleId role, TopicNames names, std::shared_ptr<const Codec> codec,
                            ConsumerCallbacks callbacks, ConsumerOptions tuning)
-    : worker_(std::make_shared<ConsumerWorker>(std::move(options), role, std::move(names), std::move(codec), std::move(callbacks), tuning)) {
+    : worker_(std::make_shared<ConsumerWorker>(std::move(options), role, std::move(names), std::move(codec),
+                                               std::move(callbacks), tuning)) {
   thread_ = std::thread([worker = worker_] { worker->run(); });
 }
 

@@ -1,7 +1,8 @@
 #pragma once
-// The way out of the log: one consumer per role, on a thread of its own that does everything with the client. It joins the
-// role's group, tells which shards were assigned, delivers records from where the shards say, and keeps their flow bounded.
-// What a shard has digested is known by the store; what is committed to the broker is a copy (design.md section 2).
+// The way out of the log: one consumer per role, on a thread of its own that does everything with the client. It joins
+// the role's group, tells which shards were assigned, delivers records from where the shards say, and keeps their flow
+// bounded. What a shard has digested is known by the store; what is committed to the broker is a copy (design.md
+// section 2).
 
 #include <atomic>
 #include <chrono>
@@ -23,8 +24,8 @@ namespace cartwright::kafka {
 
 /// Called on the consumer's thread; none may wait for the consumer.
 struct ConsumerCallbacks {
-  /// After every rebalance: the partitions of which every topic of the role was assigned, perhaps none. Each is to be taken
-  /// at the store and begun with Intake::start; until then nothing of it is delivered.
+  /// After every rebalance: the partitions of which every topic of the role was assigned, perhaps none. Each is to be
+  /// taken at the store and begun with Intake::start; until then nothing of it is delivered.
   std::function<void(std::vector<int> partitions)> assigned;
   /// Before partitions go to somebody else: finish and call `done`, on any thread. After 3 s nobody waits any longer.
   std::function<void(std::vector<int> partitions, std::function<void()> done)> revoked;
@@ -39,19 +40,20 @@ struct ConsumerOptions {
 
 /// For metrics; any thread reads.
 struct ConsumerCounters {
-  std::atomic<std::uint64_t> records{0}, bytes{0};         // delivered; bytes of keys and values
-  std::atomic<std::uint64_t> rebalances{0}, pauses{0};     // assignments got; shards paused
+  std::atomic<std::uint64_t> records{0}, bytes{0};      // delivered; bytes of keys and values
+  std::atomic<std::uint64_t> rebalances{0}, pauses{0};  // assignments got; shards paused
   std::atomic<std::uint64_t> commits{0}, commit_failures{0};
-  std::atomic<std::uint64_t> logs_lost{0};                 // topics of shards whose log ended before what was read
-  std::atomic<std::uint64_t> renewals{0};                  // clients given up: fatal, or no assignment for a minute
+  std::atomic<std::uint64_t> logs_lost{0};  // topics of shards whose log ended before what was read
+  std::atomic<std::uint64_t> renewals{0};   // clients given up: fatal, or no assignment for a minute
 };
 
 class ConsumerWorker;
 
 /// One role's consumer. All of Intake may be called from any thread.
 ///
-/// Every record of a Batch counts as in flight until `consumed`, also the one before a position. `start` on a running shard
-/// begins anew from the positions; batches sent before may still be in the shard's mailbox, with the earlier epoch.
+/// Every record of a Batch counts as in flight until `consumed`, also the one before a position. `start` on a running
+/// shard begins anew from the positions; batches sent before may still be in the shard's mailbox, with the earlier
+/// epoch.
 class RoleConsumer final : public Intake {
  public:
   /// Starts the thread and joins the group as soon as a broker answers. Throws Failure for settings that librdkafka
@@ -67,15 +69,16 @@ class RoleConsumer final : public Intake {
   void committed(ShardId shard, const Positions& next) override;
   void ask_ends(ShardId shard, ShardActor to) override;
 
-  /// Hands everything back (`revoked` is called), commits, leaves the group. Blocks; false when that was not done within
-  /// 8 s: then the thread is left behind and the process should end. Idempotent; also done by the destructor.
+  /// Hands everything back (`revoked` is called), commits, leaves the group. Blocks; false when that was not done
+  /// within 8 s: then the thread is left behind and the process should end. Idempotent; also done by the destructor.
   bool close();
 
   /// The group is joined and has said which partitions are ours, perhaps none. Any thread.
   [[nodiscard]] bool settled() const;
   /// The partitions of the last `assigned` that were not revoked since. Any thread.
   [[nodiscard]] std::vector<int> owned() const;
-  /// Records between what was delivered and the end of the log, over all started shards; about a second old. Any thread.
+  /// Records between what was delivered and the end of the log, over all started shards; about a second old. Any
+  /// thread.
   [[nodiscard]] std::map<Topic, std::int64_t> lag() const;
   [[nodiscard]] const ConsumerCounters& counters() const;
 

@@ -13,31 +13,29 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t backlog_records_max = 200'000;       // what waits in the actor; shards bound themselves far below
-constexpr auto retry_delay = 10ms;                         // until a full queue is tried again: a batch is gone by then
-constexpr int poll_timeout_ms = 50;                        // bounds how late stop and fatal errors are noticed
+constexpr std::size_t backlog_records_max = 200'000;  // what waits in the actor; shards bound themselves far below
+constexpr auto retry_delay = 10ms;                    // until a full queue is tried again: a batch is gone by then
+constexpr int poll_timeout_ms = 50;                   // bounds how late stop and fatal errors are noticed
 constexpr int metadata_timeout_ms = 1000;
-constexpr auto renew_drain_max = 10s;                      // purged records report at once; a guard only
+constexpr auto renew_drain_max = 10s;  // purged records report at once; a guard only
 constexpr int headers_expected = 12;
 
 Settings tuned(const ProducerOptions& options) {
   return {{"linger.ms", std::to_string(options.linger.count())},
           {"queue.buffering.max.messages", "100000"},
           {"queue.buffering.max.kbytes", "131072"},
-          {"message.max.bytes", "1040000"},  // just below a broker's default: a foreign record may come back with one header more
+          {"message.max.bytes",
+           "1040000"},  // just below a broker's default: a foreign record may come back with one header more
           {"compression.type", "none"},
           {"topic.metadata.refresh.interval.ms", "60000"}};
 }
 
-Settings fixed() {
-  return {{"acks", "all"},
-          {"enable.idempotence", "true"},
-          {"message.timeout.ms", "300000"}};
-}
+Settings fixed() { return {{"acks", "all"}, {"enable.idempotence", "true"}, {"message.timeout.ms", "300000"}}; }
 
 }  // namespace
 
-// -- Delivery -----------------------------------------------------------------------------------------------------------
+// -- Delivery
+// -----------------------------------------------------------------------------------------------------------
 
 void Delivery::settle(std::size_t count, bool ok) {
   if (!ok) failed_ = true;
@@ -46,7 +44,8 @@ void Delivery::settle(std::size_t count, bool ok) {
   delete this;
 }
 
-// -- ProducerClient -----------------------------------------------------------------------------------------------------
+// -- ProducerClient
+// -----------------------------------------------------------------------------------------------------
 
 ProducerClient::ProducerClient(ClientOptions options, const TopicNames& names, int partitions, ProducerOptions tuning)
     : options_(std::move(options)), tuning_(std::move(tuning)), partitions_(partitions) {
@@ -62,8 +61,10 @@ ProducerClient::~ProducerClient() { close(0ms); }
 
 void ProducerClient::open() {
   client_ = make_client(RD_KAFKA_PRODUCER, options_, "producer", tuned(tuning_), fixed(), *this);
-  // A handle for every topic makes it a topic whose metadata is kept; the first record to a topic without waits up to 1 s.
-  for (const std::string& topic : topics_) handles_[topic] = TopicHandle(rd_kafka_topic_new(client_.get(), topic.c_str(), nullptr));
+  // A handle for every topic makes it a topic whose metadata is kept; the first record to a topic without waits up to 1
+  // s.
+  for (const std::string& topic : topics_)
+    handles_[topic] = TopicHandle(rd_kafka_topic_new(client_.get(), topic.c_str(), nullptr));
 }
 
 void ProducerClient::run() {
@@ -123,17 +124,18 @@ rd_kafka_resp_err_t ProducerClient::put(const Outgoing& record, Delivery* delive
   if (!record.headers.empty()) {
     headers.reset(rd_kafka_headers_new(headers_expected));
     for (const auto& [name, value] : record.headers)
-      rd_kafka_header_add(headers.get(), name.data(), static_cast<ssize_t>(name.size()), value.data(), static_cast<ssize_t>(value.size()));
+      rd_kafka_header_add(headers.get(), name.data(), static_cast<ssize_t>(name.size()), value.data(),
+                          static_cast<ssize_t>(value.size()));
   }
   // librdkafka copies key and value (F_COPY); a null pointer is null, an empty text is not.
   void* value = record.value ? const_cast<char*>(record.value->data()) : nullptr;
   const void* key = record.key ? record.key->data() : nullptr;
   // The types are spelt out here as the RD_KAFKA_V_ macros would: those cast in C's manner.
   std::size_t value_size = record.value ? record.value->size() : 0, key_size = record.key ? record.key->size() : 0;
-  auto code = rd_kafka_producev(client_.get(), RD_KAFKA_VTYPE_RKT, topic, RD_KAFKA_VTYPE_PARTITION, partition, RD_KAFKA_VTYPE_MSGFLAGS,
-                                RD_KAFKA_MSG_F_COPY, RD_KAFKA_VTYPE_VALUE, value, value_size, RD_KAFKA_VTYPE_KEY, key, key_size,
-                                RD_KAFKA_VTYPE_HEADERS, headers.get(), RD_KAFKA_VTYPE_OPAQUE, static_cast<void*>(delivery),
-                                RD_KAFKA_VTYPE_END);
+  auto code = rd_kafka_producev(client_.get(), RD_KAFKA_VTYPE_RKT, topic, RD_KAFKA_VTYPE_PARTITION, partition,
+                                RD_KAFKA_VTYPE_MSGFLAGS, RD_KAFKA_MSG_F_COPY, RD_KAFKA_VTYPE_VALUE, value, value_size,
+                                RD_KAFKA_VTYPE_KEY, key, key_size, RD_KAFKA_VTYPE_HEADERS, headers.get(),
+                                RD_KAFKA_VTYPE_OPAQUE, static_cast<void*>(delivery), RD_KAFKA_VTYPE_END);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) headers.release();  // the message's now
   return code;
 }
@@ -171,10 +173,14 @@ void ProducerClient::on_delivery(const rd_kafka_message_t& message) {
   if (ok) {
     ++counters_.records;
     counters_.bytes += message.len + message.key_len;
+    if (tuning_.delivered)
+      tuning_.delivered(rd_kafka_topic_name(message.rkt), message.partition, message.offset,
+                        {static_cast<const char*>(message.key), message.key_len});
   } else {
     ++counters_.failures;
     if (message.err != RD_KAFKA_RESP_ERR__PURGE_QUEUE && message.err != RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
-      report(to_string(describe(message.err, std::string("publishing to ") + rd_kafka_topic_name(message.rkt), options_.brokers)));
+      report(to_string(
+          describe(message.err, std::string("publishing to ") + rd_kafka_topic_name(message.rkt), options_.brokers)));
   }
   static_cast<Delivery*>(message._private)->settle(1, ok);
 }
@@ -182,7 +188,8 @@ void ProducerClient::on_delivery(const rd_kafka_message_t& message) {
 void ProducerClient::on_error(rd_kafka_resp_err_t code, std::string_view reason) {
   if (code == RD_KAFKA_RESP_ERR__FATAL) {
     fatal_ = true;
-    report("kafka: producer: fatal: " + std::string(reason) + " (a new producer takes over; what was under way is published again)");
+    report("kafka: producer: fatal: " + std::string(reason) +
+           " (a new producer takes over; what was under way is published again)");
     return;
   }
   report(to_string(describe(code, "publishing", options_.brokers)));
@@ -217,7 +224,8 @@ void ProducerClient::close(std::chrono::milliseconds deadline) {
   client_.reset();
 }
 
-// -- the actor ----------------------------------------------------------------------------------------------------------
+// -- the actor
+// ----------------------------------------------------------------------------------------------------------
 
 /// Told by the producer actor to itself: the queue may have room again.
 struct TryAgain {};
@@ -285,7 +293,8 @@ void go_on(ProducerWorker::stateful_pointer<ProducerState> self) {
   }
 }
 
-ProducerWorker::behavior_type producer_actor(ProducerWorker::stateful_pointer<ProducerState> self, std::shared_ptr<ProducerClient> client) {
+ProducerWorker::behavior_type producer_actor(ProducerWorker::stateful_pointer<ProducerState> self,
+                                             std::shared_ptr<ProducerClient> client) {
   self->state.client = std::move(client);
   // Nothing that is sent here by mistake, and no stray error, ends the way into the log.
   self->set_error_handler([](caf::error&) {});

@@ -1,6 +1,6 @@
 #pragma once
-// The way into the log: one client for all roles of the process (every client multiplies requests), and the actor that the
-// shards tell what to publish. The partition is computed here, never by librdkafka: contract.md, "Shard".
+// The way into the log: one client for all roles of the process (every client multiplies requests), and the actor that
+// the shards tell what to publish. The partition is computed here, never by librdkafka: contract.md, "Shard".
 
 #include <caf/fwd.hpp>
 
@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <unordered_map>
 
@@ -21,8 +22,11 @@
 namespace cartwright::kafka {
 
 struct ProducerOptions {
-  std::chrono::milliseconds linger{1};               // how long a batch waits for more; batches grow by themselves under load
-  std::function<void(std::string what)> trouble;     // rate-limited; the producer's thread
+  std::chrono::milliseconds linger{1};  // how long a batch waits for more; batches grow by themselves under load
+  std::function<void(std::string what)> trouble;  // rate-limited; the producer's thread
+  /// A record is in the log; called on the producer's thread. Empty: nobody wants to know.
+  std::function<void(std::string_view topic, std::int32_t partition, std::int64_t offset, std::string_view key)>
+      delivered;
 };
 
 /// For metrics; any thread reads.
@@ -52,8 +56,8 @@ class Delivery {
 };
 
 /// The client and the thread that serves its delivery reports. Idempotent, acks=all. After a fatal error (librdkafka
-/// 2.0.2 cannot go on after a desynchronised sequence) everything under way is reported as failed and a new client takes
-/// over; the shards publish again what they were not told to be in the log.
+/// 2.0.2 cannot go on after a desynchronised sequence) everything under way is reported as failed and a new client
+/// takes over; the shards publish again what they were not told to be in the log.
 class ProducerClient final : public Listener {
  public:
   /// Starts at once and does not wait for a broker. Throws Failure for settings that librdkafka refuses.

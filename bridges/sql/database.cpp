@@ -37,6 +37,9 @@ bool Database::connected(std::string& why) {
       connect();
       retry_at_.reset();
       return true;
+    } catch (const StoreError& error) {
+      last_failure_ = error.what();
+      retry_at_ = std::chrono::steady_clock::now() + reconnect_pause;
     } catch (const std::exception& error) {
       last_failure_ = explain("connecting", fault(error).text);
       retry_at_ = std::chrono::steady_clock::now() + reconnect_pause;

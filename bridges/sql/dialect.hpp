@@ -12,10 +12,11 @@
 namespace cartwright::sql {
 
 /// What went wrong, fit for a log: no bound values. `broken`: the connection is of no use any more, or the transaction
-/// is gone; else only the statement failed.
+/// is gone; else only the statement failed. `lasting`: it will be so again; a person has to act.
 struct Fault {
   std::string text;
   bool broken = true;
+  bool lasting = false;
 };
 
 enum class Access : std::uint8_t { write, read };

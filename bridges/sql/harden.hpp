@@ -8,9 +8,12 @@
 #include <caf/scheduled_actor.hpp>
 #include <caf/sec.hpp>
 
+#include <exception>
+
 namespace cartwright::sql {
 
-/// Requests that nobody handles are answered with an error, everything else of that kind is dropped in silence.
+/// Requests that nobody handles are answered with an error, everything else of that kind is dropped in silence. An
+/// exception that escapes ends the actor with an error for its monitor; CAF's own handler would print its text.
 template <class Self>
 void harden(Self* self) {
   self->set_default_handler([](caf::scheduled_actor* stray, caf::message_view&) -> caf::result<caf::message> {
@@ -18,6 +21,7 @@ void harden(Self* self) {
     return caf::message{};
   });
   self->set_error_handler([](caf::error&) {});
+  self->set_exception_handler([](std::exception_ptr&) -> caf::error { return caf::sec::runtime_error; });
 }
 
 }  // namespace cartwright::sql

@@ -60,9 +60,10 @@ std::unique_ptr<PreparedStore> prepare_store(const StoreOptions& options, int pa
     database.rollback();
     throw;
   } catch (const std::exception& error) {
-    const std::string text = database.explain("opening", database.fault(error).text);
+    const Fault fault = database.fault(error);
     database.rollback();
-    throw StoreError(StoreError::Kind::unavailable, text);
+    throw StoreError(fault.lasting ? StoreError::Kind::misconfigured : StoreError::Kind::unavailable,
+                     database.explain("opening", fault.text));
   }
   return prepared;
 }

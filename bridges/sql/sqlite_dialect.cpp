@@ -116,7 +116,8 @@ class SqliteDialect : public Dialect {
       const int code = known->result() & 0xff;
       const bool statement_only = code == SQLITE_CONSTRAINT || code == SQLITE_MISMATCH || code == SQLITE_TOOBIG || code == SQLITE_ERROR;
       // SQLite's own message names tables and columns; what() would add SOCI's context, which holds the bound values.
-      return {known->get_error_message() + " (SQLite code " + std::to_string(known->result()) + ")", !statement_only};
+      const bool lasting = code == SQLITE_NOTADB || code == SQLITE_CORRUPT || code == SQLITE_CANTOPEN || code == SQLITE_READONLY;
+      return {known->get_error_message() + " (SQLite code " + std::to_string(known->result()) + ")", !statement_only, lasting};
     }
     if (dynamic_cast<const soci::soci_error*>(&error) != nullptr) return {"SOCI cannot use the database", true};
     return {error.what(), dynamic_cast<const StoreError*>(&error) != nullptr};

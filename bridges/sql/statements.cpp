@@ -20,7 +20,7 @@ Texts common_texts(RoleId role) {
   t[Sql::add_schema_version] = {"INSERT INTO schema_version (version, at) VALUES (:a, :b)", "ii", ""};
   t[Sql::read_partitions] = {"SELECT partitions FROM role_state", "", "i"};
   t[Sql::set_partitions] = {"UPDATE role_state SET partitions = :a WHERE partitions = 0", "i", ""};
-  t[Sql::probe] = {"UPDATE role_state SET probed_at = :a", "i", ""};
+  t[Sql::probe] = {"UPDATE probe SET at = :a", "i", ""};
 
   t[Sql::raise_epoch] = {
       "INSERT INTO shards (partition, epoch, turn, turn_digest, sequence, published, losses_seen) "
@@ -79,6 +79,7 @@ Texts common_texts(RoleId role) {
       "tttiii", ""};
   t[Sql::lock_hand] = {hand + "id = :a", "t", "ttitiitt"};
   t[Sql::read_hand_by_answer] = {hand + "answer_key = :a AND answer_key <> ''", "t", "ttitiitt"};
+  t[Sql::count_asked] = {"SELECT COUNT(*) FROM hands WHERE told = 0 AND state = 'asked' AND product_id = :a", "t", "i"};
   t[Sql::insert_hand] = {
       "INSERT INTO hands (id, product_id, delta, state, told, created, reason, why, answer_key, at) "
       "VALUES (:a, :b, :c, :d, :e, :f, :g, :h, :i, :j)",

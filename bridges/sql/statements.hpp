@@ -23,7 +23,7 @@ enum class Sql : std::uint8_t {
   // placing
   read_answers, put_answers, finish_answer, delete_answer,
   // stock
-  lock_product, put_product, lock_hand, read_hand_by_answer, insert_hand, settle_hand, tell_hand, read_open_hands,
+  lock_product, put_product, lock_hand, read_hand_by_answer, count_asked, insert_hand, settle_hand, tell_hand, read_open_hands,
   read_counted_hands, read_held, read_epochs, read_identity, close_gate, open_gate, read_generation, read_products,
   // questions
   read_row, read_history, list_all, list_state, list_owner, list_both, rows_under, read_product, list_products, read_answer,

@@ -75,6 +75,17 @@ Hand Database::change_stock(const StockChange& change) {
   Hand out;
   out.id = change.id;
   const auto before = lock_product(change.product);
+  if (change.absolute) {
+    // What is on hand is not known before Redis has answered: two differences from one number would both be taken.
+    Statement& asked = statement(Sql::count_asked);
+    check(asked.one(change.product.value), "an aggregate has a row");
+    if (asked.integer(0) > 0) {
+      out.product = before.value_or(Product{});
+      out.product.id = change.product;
+      out.why = "another change of this product is being settled; come back";
+      return out;
+    }
+  }
   out.created = !before.has_value();
   out.product = before.value_or(Product{});
   out.product.id = change.product;

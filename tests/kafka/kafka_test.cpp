@@ -1,16 +1,17 @@
-// The bridge to Kafka against brokers that speak the protocol: librdkafka's stand-in in this process, and a real Kafka when
-// CARTWRIGHT_TEST_KAFKA=host:port is set. Every test has topics and groups of its own. Outcomes are waited for, never timed.
+// The bridge to Kafka against brokers that speak the protocol: librdkafka's stand-in in this process, and a real Kafka
+// when CARTWRIGHT_TEST_KAFKA=host:port is set. Every test has topics and groups of its own. Outcomes are waited for,
+// never timed.
 #define BOOST_TEST_MODULE kafka
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>  // after rdkafka.h
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 #include <caf/send.hpp>
 #include <caf/typed_event_based_actor.hpp>
-#include <librdkafka/rdkafka.h>
-#include <librdkafka/rdkafka_mock.h>  // after rdkafka.h
 
 #include <unistd.h>
 
@@ -47,7 +48,8 @@ constexpr auto patience = 60s;  // a bound for outcomes, not an expectation
   return true;
 }
 
-// -- brokers --------------------------------------------------------------------------------------------------------------
+// -- brokers
+// --------------------------------------------------------------------------------------------------------------
 
 class Quiet : public Listener {
   void on_error(rd_kafka_resp_err_t, std::string_view) override {}
@@ -120,7 +122,8 @@ std::int64_t committed_at_broker(const Site& site, RoleId role, Topic topic, int
   return list->elems[0].offset;
 }
 
-// -- stand-ins ------------------------------------------------------------------------------------------------------------
+// -- stand-ins
+// ------------------------------------------------------------------------------------------------------------
 
 /// Notes the headers in the event's message; knows nothing else.
 class TinyCodec : public Codec {
@@ -151,15 +154,42 @@ class Seen {
     epochs_.insert(batch.epoch);
     records_.insert(records_.end(), batch.records.begin(), batch.records.end());
   }
-  void add(const Published& one) { std::lock_guard lock(mutex_); published_.push_back(one); }
-  void add(const Ends& one) { std::lock_guard lock(mutex_); ends_.push_back(one); }
-  void add(const LogLost& one) { std::lock_guard lock(mutex_); lost_.insert(lost_.end(), one.topics.begin(), one.topics.end()); }
-  std::vector<std::shared_ptr<const Record>> records() const { std::lock_guard lock(mutex_); return records_; }
-  std::size_t count() const { std::lock_guard lock(mutex_); return records_.size(); }
-  std::vector<Published> published() const { std::lock_guard lock(mutex_); return published_; }
-  std::vector<Ends> ends() const { std::lock_guard lock(mutex_); return ends_; }
-  std::vector<Topic> lost() const { std::lock_guard lock(mutex_); return lost_; }
-  std::set<Epoch> epochs() const { std::lock_guard lock(mutex_); return epochs_; }
+  void add(const Published& one) {
+    std::lock_guard lock(mutex_);
+    published_.push_back(one);
+  }
+  void add(const Ends& one) {
+    std::lock_guard lock(mutex_);
+    ends_.push_back(one);
+  }
+  void add(const LogLost& one) {
+    std::lock_guard lock(mutex_);
+    lost_.insert(lost_.end(), one.topics.begin(), one.topics.end());
+  }
+  std::vector<std::shared_ptr<const Record>> records() const {
+    std::lock_guard lock(mutex_);
+    return records_;
+  }
+  std::size_t count() const {
+    std::lock_guard lock(mutex_);
+    return records_.size();
+  }
+  std::vector<Published> published() const {
+    std::lock_guard lock(mutex_);
+    return published_;
+  }
+  std::vector<Ends> ends() const {
+    std::lock_guard lock(mutex_);
+    return ends_;
+  }
+  std::vector<Topic> lost() const {
+    std::lock_guard lock(mutex_);
+    return lost_;
+  }
+  std::set<Epoch> epochs() const {
+    std::lock_guard lock(mutex_);
+    return epochs_;
+  }
   std::vector<std::int64_t> offsets(Topic topic) const {
     std::vector<std::int64_t> all;
     for (const auto& record : records())
@@ -198,7 +228,8 @@ struct Config : caf::actor_system_config {
 };
 
 struct TestShard {
-  explicit TestShard(caf::actor_system& system) : seen(std::make_shared<Seen>()), actor(system.spawn([s = seen]() { return shard(s); })) {}
+  explicit TestShard(caf::actor_system& system)
+      : seen(std::make_shared<Seen>()), actor(system.spawn([s = seen]() { return shard(s); })) {}
   std::shared_ptr<Seen> seen;
   ShardActor actor;
 };
@@ -209,8 +240,14 @@ constexpr Topic first_topic = Topic::payment_initiated, second_topic = Topic::pa
 
 /// A consumer whose shards are stand-ins; what happened, in order, in a diary that consumers may share.
 struct Diary {
-  void note(std::string what) { std::lock_guard lock(mutex); lines.push_back(std::move(what)); }
-  std::vector<std::string> read() const { std::lock_guard lock(mutex); return lines; }
+  void note(std::string what) {
+    std::lock_guard lock(mutex);
+    lines.push_back(std::move(what));
+  }
+  std::vector<std::string> read() const {
+    std::lock_guard lock(mutex);
+    return lines;
+  }
   mutable std::mutex mutex;
   std::vector<std::string> lines;
 };
@@ -223,7 +260,8 @@ std::string text_of(const std::string& who, const std::string& what, const std::
 
 struct Member {
   Member(const Site& site, std::string name_, std::shared_ptr<Diary> diary_ = std::make_shared<Diary>())
-      : name(std::move(name_)), diary(std::move(diary_)),
+      : name(std::move(name_)),
+        diary(std::move(diary_)),
         consumer(site.options, role, site.names, std::make_shared<TinyCodec>(),
                  {[d = diary, n = name](const std::vector<int>& list) { d->note(text_of(n, "assigned", list)); },
                   [d = diary, n = name](const std::vector<int>& list, const std::function<void()>& done) {
@@ -231,7 +269,9 @@ struct Member {
                     done();
                   },
                   [d = diary, n = name](const std::string& what) { d->note(n + " trouble: " + what); }}) {}
-  bool owns(std::vector<int> what) { return eventually([&] { return consumer.settled() && consumer.owned() == what; }); }
+  bool owns(std::vector<int> what) {
+    return eventually([&] { return consumer.settled() && consumer.owned() == what; });
+  }
   std::string name;
   std::shared_ptr<Diary> diary;
   RoleConsumer consumer;
@@ -243,13 +283,16 @@ Outgoing outgoing(const Site& site, Topic topic, const std::string& order, std::
 
 std::string order_of(int partition, int number) {
   for (int salt = 0;; ++salt)
-    if (std::string id = "o-" + std::to_string(number) + "-" + std::to_string(salt); partition_of(id, partitions) == partition) return id;
+    if (std::string id = "o-" + std::to_string(number) + "-" + std::to_string(salt);
+        partition_of(id, partitions) == partition)
+      return id;
 }
 
 /// Publishes and waits until all is in the log.
 void publish(caf::actor_system& system, ProducerActor producer, Sequence sequence, std::vector<Outgoing> records) {
   TestShard waiting(system);
-  caf::anon_send(producer, Publish{waiting.actor, 1, sequence, std::make_shared<const std::vector<Outgoing>>(std::move(records))});
+  caf::anon_send(
+      producer, Publish{waiting.actor, 1, sequence, std::make_shared<const std::vector<Outgoing>>(std::move(records))});
   BOOST_REQUIRE(eventually([&] { return !waiting.seen->published().empty(); }));
   auto answers = waiting.seen->published();
   BOOST_REQUIRE_EQUAL(answers.size(), 1);
@@ -287,22 +330,26 @@ std::ptrdiff_t index_of(const std::vector<std::string>& lines, const std::string
   return at - lines.begin();
 }
 
-// -- partitions -----------------------------------------------------------------------------------------------------------
+// -- partitions
+// -----------------------------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(murmur2_is_the_java_clients) {
   struct Vector {
     const char* text;
     std::int32_t hash;
   };
-  for (auto [text, hash] : {Vector{"21", -973932308}, Vector{"foobar", -790332482}, Vector{"a-little-bit-long-string", -985981536},
-                            Vector{"a-little-bit-longer-string", -1486304829},
-                            Vector{"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971}, Vector{"abc", 479470107}})
+  for (auto [text, hash] :
+       {Vector{"21", -973932308}, Vector{"foobar", -790332482}, Vector{"a-little-bit-long-string", -985981536},
+        Vector{"a-little-bit-longer-string", -1486304829},
+        Vector{"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971}, Vector{"abc", 479470107}})
     BOOST_TEST_CONTEXT(text) BOOST_CHECK_EQUAL(static_cast<std::int32_t>(murmur2(text)), hash);
 }
 
-// -- producer and consumer --------------------------------------------------------------------------------------------------
+// -- producer and consumer
+// --------------------------------------------------------------------------------------------------
 
-BOOST_DATA_TEST_CASE_F(Fixture, records_come_once_in_order_from_the_position_given, boost::unit_test::data::make(brokers()), kind) {
+BOOST_DATA_TEST_CASE_F(Fixture, records_come_once_in_order_from_the_position_given,
+                       boost::unit_test::data::make(brokers()), kind) {
   Site site(kind);
   site.make_topics();
   auto client = std::make_shared<ProducerClient>(site.options, site.names, partitions);
@@ -349,8 +396,12 @@ BOOST_DATA_TEST_CASE_F(Fixture, records_come_once_in_order_from_the_position_giv
   BOOST_REQUIRE(member.owns({0, 1}));
   member.consumer.start({role, 0}, 5, {{first_topic, Position{101, 1, 1}}}, again.actor);
   BOOST_REQUIRE(eventually([&] { return again.seen->count() >= 60; }));
-  BOOST_TEST(again.seen->offsets(first_topic) == range(100, 160), boost::test_tools::per_element());  // 100: to be compared
-  BOOST_CHECK(eventually([&] { auto lag = member.consumer.lag(); return lag.contains(first_topic) && lag[first_topic] == 0; }));
+  BOOST_TEST(again.seen->offsets(first_topic) == range(100, 160),
+             boost::test_tools::per_element());  // 100: to be compared
+  BOOST_CHECK(eventually([&] {
+    auto lag = member.consumer.lag();
+    return lag.contains(first_topic) && lag[first_topic] == 0;
+  }));
 }
 
 BOOST_DATA_TEST_CASE_F(Fixture, null_and_empty_stay_what_they_are, boost::unit_test::data::make(brokers()), kind) {
@@ -377,7 +428,8 @@ BOOST_DATA_TEST_CASE_F(Fixture, null_and_empty_stay_what_they_are, boost::unit_t
   BOOST_CHECK(records[2]->value == "");
 }
 
-BOOST_DATA_TEST_CASE_F(Fixture, what_is_not_consumed_bounds_what_is_delivered, boost::unit_test::data::make(brokers()), kind) {
+BOOST_DATA_TEST_CASE_F(Fixture, what_is_not_consumed_bounds_what_is_delivered, boost::unit_test::data::make(brokers()),
+                       kind) {
   Site site(kind);
   site.make_topics();
   auto producer = spawn_producer(system, std::make_shared<ProducerClient>(site.options, site.names, partitions));
@@ -402,7 +454,8 @@ BOOST_DATA_TEST_CASE_F(Fixture, what_is_not_consumed_bounds_what_is_delivered, b
   BOOST_TEST(zero.seen->offsets(first_topic) == range(0, all), boost::test_tools::per_element());
 }
 
-BOOST_DATA_TEST_CASE_F(Fixture, a_second_member_gets_its_shards_after_the_first_was_told, boost::unit_test::data::make(brokers()), kind) {
+BOOST_DATA_TEST_CASE_F(Fixture, a_second_member_gets_its_shards_after_the_first_was_told,
+                       boost::unit_test::data::make(brokers()), kind) {
   Site site(kind);
   site.make_topics();
   auto producer = spawn_producer(system, std::make_shared<ProducerClient>(site.options, site.names, partitions));
@@ -415,11 +468,15 @@ BOOST_DATA_TEST_CASE_F(Fixture, a_second_member_gets_its_shards_after_the_first_
   BOOST_REQUIRE(eventually([&] { return old_owner.seen->count() == 20; }));
   a->consumer.committed({role, 1}, {{first_topic, Position{15, 1, 1}}});
   Member b(site, "b", diary);
-  BOOST_REQUIRE(eventually([&] { return a->consumer.settled() && b.consumer.settled() && a->consumer.owned().size() == 1 && b.consumer.owned().size() == 1; }));
+  BOOST_REQUIRE(eventually([&] {
+    return a->consumer.settled() && b.consumer.settled() && a->consumer.owned().size() == 1 &&
+           b.consumer.owned().size() == 1;
+  }));
   auto lines = diary->read();
   auto mine = b.consumer.owned();
   BOOST_CHECK_LT(index_of(lines, "a revoked 0 1"), index_of(lines, text_of("b", "assigned", mine)));
-  if (site.is_real) BOOST_CHECK_EQUAL(committed_at_broker(site, role, first_topic, 1), 15);  // the stand-in takes none by then
+  if (site.is_real)
+    BOOST_CHECK_EQUAL(committed_at_broker(site, role, first_topic, 1), 15);  // the stand-in takes none by then
   Member& owner = mine == std::vector{1} ? b : *a;
   owner.consumer.start({role, 1}, 2, {{first_topic, Position{15, 1, 1}}}, new_owner.actor);
   BOOST_REQUIRE(eventually([&] { return new_owner.seen->count() >= 6; }));
@@ -432,7 +489,8 @@ BOOST_DATA_TEST_CASE_F(Fixture, a_second_member_gets_its_shards_after_the_first_
   BOOST_CHECK(!b.consumer.settled());
 }
 
-BOOST_DATA_TEST_CASE_F(Fixture, ends_are_answered_and_a_lost_log_is_told_once, boost::unit_test::data::make(brokers()), kind) {
+BOOST_DATA_TEST_CASE_F(Fixture, ends_are_answered_and_a_lost_log_is_told_once, boost::unit_test::data::make(brokers()),
+                       kind) {
   Site site(kind);
   site.make_topics();
   auto producer = spawn_producer(system, std::make_shared<ProducerClient>(site.options, site.names, partitions));
@@ -444,7 +502,8 @@ BOOST_DATA_TEST_CASE_F(Fixture, ends_are_answered_and_a_lost_log_is_told_once, b
   BOOST_REQUIRE(eventually([&] { return zero.seen->ends().size() == 1; }));
   BOOST_CHECK(!zero.seen->ends()[0].ok);
   // The first topic has other records than the store remembers, the second none at all.
-  member.consumer.start({role, 0}, 1, {{first_topic, Position{1000, 1, 1}}, {second_topic, Position{1000, 1, 1}}}, zero.actor);
+  member.consumer.start({role, 0}, 1, {{first_topic, Position{1000, 1, 1}}, {second_topic, Position{1000, 1, 1}}},
+                        zero.actor);
   BOOST_REQUIRE(eventually([&] { return zero.seen->count() >= 5; }));
   BOOST_TEST(zero.seen->offsets(first_topic) == range(0, 5), boost::test_tools::per_element());
   BOOST_REQUIRE(eventually([&] { return !zero.seen->lost().empty(); }));
@@ -461,7 +520,8 @@ BOOST_DATA_TEST_CASE_F(Fixture, ends_are_answered_and_a_lost_log_is_told_once, b
   BOOST_CHECK(zero.seen->lost() == std::vector{second_topic});
 }
 
-BOOST_DATA_TEST_CASE_F(Fixture, each_sequence_is_answered_and_order_is_kept, boost::unit_test::data::make(brokers()), kind) {
+BOOST_DATA_TEST_CASE_F(Fixture, each_sequence_is_answered_and_order_is_kept, boost::unit_test::data::make(brokers()),
+                       kind) {
   Site site(kind);
   site.make_topics();
   ProducerOptions tuning;
@@ -472,7 +532,9 @@ BOOST_DATA_TEST_CASE_F(Fixture, each_sequence_is_answered_and_order_is_kept, boo
   TestShard zero(system);
   constexpr int sequences = 50, each = 100;
   for (int i = 0; i < sequences; ++i)
-    caf::anon_send(producer, Publish{zero.actor, 9, i + 1, std::make_shared<const std::vector<Outgoing>>(numbered(site, first_topic, 0, i * each, (i + 1) * each))});
+    caf::anon_send(producer, Publish{zero.actor, 9, i + 1,
+                                     std::make_shared<const std::vector<Outgoing>>(
+                                         numbered(site, first_topic, 0, i * each, (i + 1) * each))});
   caf::anon_send(producer, Publish{zero.actor, 9, 0, std::make_shared<const std::vector<Outgoing>>()});
   BOOST_REQUIRE(eventually([&] { return zero.seen->published().size() >= sequences + 1; }));
   std::set<Sequence> answered;
@@ -491,7 +553,8 @@ BOOST_DATA_TEST_CASE_F(Fixture, each_sequence_is_answered_and_order_is_kept, boo
   for (const auto& record : zero.seen->records()) BOOST_CHECK_EQUAL(*record->value, std::to_string(expected++));
 }
 
-BOOST_DATA_TEST_CASE_F(Fixture, what_a_closed_producer_is_given_is_refused, boost::unit_test::data::make(brokers()), kind) {
+BOOST_DATA_TEST_CASE_F(Fixture, what_a_closed_producer_is_given_is_refused, boost::unit_test::data::make(brokers()),
+                       kind) {
   Site site(kind);
   site.make_topics();
   auto client = std::make_shared<ProducerClient>(site.options, site.names, partitions);
@@ -507,7 +570,8 @@ BOOST_DATA_TEST_CASE_F(Fixture, what_a_closed_producer_is_given_is_refused, boos
   BOOST_CHECK(!zero.seen->published()[1].ok);
 }
 
-// -- faults: only the stand-in has them on call -----------------------------------------------------------------------------
+// -- faults: only the stand-in has them on call
+// -----------------------------------------------------------------------------
 
 BOOST_FIXTURE_TEST_CASE(a_broker_that_comes_back_is_used_again, Fixture) {
   Site site("mock");
@@ -522,12 +586,15 @@ BOOST_FIXTURE_TEST_CASE(a_broker_that_comes_back_is_used_again, Fixture) {
   rd_kafka_mock_broker_set_down(mock().cluster, 1);
   BOOST_CHECK(eventually([&] {
     auto lines = member.diary->read();
-    return std::any_of(lines.begin(), lines.end(), [](const std::string& line) { return line.starts_with("a trouble: "); });
+    return std::any_of(lines.begin(), lines.end(),
+                       [](const std::string& line) { return line.starts_with("a trouble: "); });
   }));
   member.consumer.ask_ends({role, 0}, zero.actor);
   BOOST_REQUIRE(eventually([&] { return zero.seen->ends().size() == 1; }));
   BOOST_CHECK(!zero.seen->ends()[0].ok);
-  caf::anon_send(producer, Publish{zero.actor, 1, 2, std::make_shared<const std::vector<Outgoing>>(numbered(site, first_topic, 0, 5, 10))});
+  caf::anon_send(
+      producer,
+      Publish{zero.actor, 1, 2, std::make_shared<const std::vector<Outgoing>>(numbered(site, first_topic, 0, 5, 10))});
   rd_kafka_mock_broker_set_up(mock().cluster, 1);
   BOOST_REQUIRE(eventually([&] { return zero.seen->published().size() == 1 && zero.seen->count() >= 10; }));
   BOOST_CHECK(zero.seen->published()[0].ok);
@@ -543,7 +610,9 @@ BOOST_FIXTURE_TEST_CASE(a_fatal_error_fails_what_is_under_way_and_a_new_producer
   constexpr std::int16_t produce_request = 0;
   rd_kafka_mock_push_request_errors(mock().cluster, produce_request, 1, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
   TestShard zero(system);
-  caf::anon_send(producer, Publish{zero.actor, 1, 2, std::make_shared<const std::vector<Outgoing>>(numbered(site, first_topic, 0, 5, 10))});
+  caf::anon_send(
+      producer,
+      Publish{zero.actor, 1, 2, std::make_shared<const std::vector<Outgoing>>(numbered(site, first_topic, 0, 5, 10))});
   BOOST_REQUIRE(eventually([&] { return zero.seen->published().size() == 1; }));
   rd_kafka_mock_clear_request_errors(mock().cluster, produce_request);
   BOOST_CHECK(!zero.seen->published()[0].ok);
@@ -551,7 +620,8 @@ BOOST_FIXTURE_TEST_CASE(a_fatal_error_fails_what_is_under_way_and_a_new_producer
   BOOST_CHECK_EQUAL(client->counters().renewals, 1);
 }
 
-// -- topics ---------------------------------------------------------------------------------------------------------------
+// -- topics
+// ---------------------------------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(topics_are_created_taken_and_refused) {
   if (real_broker() == nullptr) return;  // the stand-in creates no topics on request
@@ -585,8 +655,8 @@ BOOST_AUTO_TEST_CASE(topics_are_created_taken_and_refused) {
   auto refused = ensure_topics(site.options, wrong, 5, 30s);
   BOOST_REQUIRE(refused.error);
   BOOST_CHECK(refused.error->misconfigured);
-  BOOST_CHECK_EQUAL(refused.error->what, "kafka: partitions differ: topic " + site.names[Topic::order_placed] + " has 3, topic " +
-                                             wrong[Topic::inventory_reserved] + " has 1");
+  BOOST_CHECK_EQUAL(refused.error->what, "kafka: partitions differ: topic " + site.names[Topic::order_placed] +
+                                             " has 3, topic " + wrong[Topic::inventory_reserved] + " has 1");
 }
 
 BOOST_AUTO_TEST_CASE(a_broker_that_is_away_may_come_back_and_a_wrong_setting_may_not) {

@@ -28,7 +28,8 @@ BOOST_AUTO_TEST_CASE(orders_end_well_whatever_the_seed_does) {
       world.run();
     } catch (const std::exception& broken) {
       BOOST_ERROR("seed " << seed << ": " << broken.what() << "\n  again: CARTWRIGHT_FIRST_SEED=" << seed
-                          << " CARTWRIGHT_SEEDS=1 build/loop_test");
+                          << " CARTWRIGHT_SEEDS=1 build/loop_test\n"
+                          << world.timeline(broken.what()));
     }
     for (auto& [what, n] : world.hits()) hits[what] += n;
   }

@@ -341,4 +341,31 @@ void World::check_end() {
       if (letter.cause != "orphan") throw Violation("dead letter of a good record: " + letter.cause);
 }
 
+std::string World::timeline(const std::string& text) const {
+  std::string out;
+  for (const Plan& plan : plans_) {
+    const std::string& id = plan.id.value;
+    if (text.find(id + " ") == std::string::npos && !text.ends_with(id)) continue;
+    std::multimap<Millis, std::string> lines;
+    for (const auto& [topic, partitions] : log_)
+      for (std::size_t p = 0; p < partitions.size(); ++p)
+        for (std::size_t at = 0; at < partitions[p].size(); ++at) {
+          const Entry& entry = partitions[p][at];
+          if (entry.value && entry.value->find("\"" + id + "\"") != std::string::npos)
+            lines.emplace(entry.timestamp, topic + "/" + std::to_string(p) + "@" + std::to_string(at) + " " + *entry.value);
+        }
+    for (const auto& [role, store] : stores) {
+      if (auto it = store.history.find(id); it != store.history.end())
+        for (const Transition& step : it->second) lines.emplace(step.at, "  -> " + step.status + " by " + step.event);
+      if (auto it = store.rows.find(id); it != store.rows.end())
+        lines.emplace(it->second.row.updated_at, std::string("  row of ") + std::string(to_string(role)) + ", version " +
+                                                     std::to_string(it->second.row.version) + ", shard " + std::to_string(it->second.partition) + ": " + it->second.row.doc);
+      for (const DeadLetter& letter : store.dead)
+        if (letter.record->event.order == plan.id) lines.emplace(0, "  dead letter, " + letter.cause + ": " + letter.record->value.value_or("null"));
+    }
+    for (const auto& [at, line] : lines) out += std::to_string(at) + " " + line + "\n";
+  }
+  return out;
+}
+
 }  // namespace cartwright::loop

@@ -95,6 +95,8 @@ class World {
   /// Places orders, makes faults, heals, and checks. Throws Violation.
   void run();
   [[nodiscard]] const Hits& hits() const { return hits_; }
+  /// Everything the logs, stores and histories hold about the orders that `text` names, for the report of a violation.
+  [[nodiscard]] std::string timeline(const std::string& text) const;
 
   // what the stand-ins use
   bool chance(double p) { return faulty_ && std::uniform_real_distribution<>(0, 1)(random_) < p; }

@@ -10,10 +10,13 @@ CREATE TABLE role_state (
   losses BIGINT NOT NULL,
   generation BIGINT NOT NULL,
   verified_run_id TEXT NOT NULL,
-  verified_generation BIGINT NOT NULL,
-  probed_at BIGINT NOT NULL
+  verified_generation BIGINT NOT NULL
 );
-INSERT INTO role_state VALUES (1, 0, 0, 0, '', 0, 0);
+INSERT INTO role_state VALUES (1, 0, 0, 0, '', 0);
+
+-- Written by health checks and by nothing else, so that they wait for nobody.
+CREATE TABLE probe (id BIGINT PRIMARY KEY CHECK (id = 1), at BIGINT NOT NULL);
+INSERT INTO probe VALUES (1, 0);
 
 CREATE TABLE shards (
   partition BIGINT PRIMARY KEY,

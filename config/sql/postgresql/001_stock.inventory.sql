@@ -1,4 +1,5 @@
 -- The ledger of stock: Redis may lose its counters, these tables may not (rules 7 and 8).
+-- fillfactor leaves room for updates in the same page, which then touch no index.
 
 CREATE TABLE reservations (
   key TEXT COLLATE "C" PRIMARY KEY,
@@ -11,7 +12,7 @@ CREATE TABLE reservations (
   created_at BIGINT NOT NULL,
   updated_at BIGINT NOT NULL,
   doc TEXT NOT NULL
-);
+) WITH (fillfactor = 70);
 CREATE INDEX reservations_open ON reservations (partition) WHERE open = 1;
 CREATE INDEX reservations_held ON reservations (key) WHERE state = 'reserved';
 

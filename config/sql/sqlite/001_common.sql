@@ -10,10 +10,13 @@ CREATE TABLE role_state (
   losses INTEGER NOT NULL,
   generation INTEGER NOT NULL,
   verified_run_id TEXT NOT NULL,
-  verified_generation INTEGER NOT NULL,
-  probed_at INTEGER NOT NULL
+  verified_generation INTEGER NOT NULL
 );
-INSERT INTO role_state VALUES (1, 0, 0, 0, '', 0, 0);
+INSERT INTO role_state VALUES (1, 0, 0, 0, '', 0);
+
+-- Written by health checks and by nothing else, so that they wait for nobody.
+CREATE TABLE probe (id INTEGER PRIMARY KEY CHECK (id = 1), at INTEGER NOT NULL);
+INSERT INTO probe VALUES (1, 0);
 
 CREATE TABLE shards (
   partition INTEGER PRIMARY KEY,
