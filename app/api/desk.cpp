@@ -68,21 +68,13 @@ struct DeskState {
     const http::Responder& responder = asked.responder;
     if (jobs_.size() >= bounds::hands_max || opening_ >= bounds::hands_max)
       return responder.send(http::problem(503, {}, "too many changes of stock are under way; try again"));
-    ++opening_;
-    auto answer = asked.change.answer;
-    self_->request(deps_.store, bounds::hand_timeout, ChangeStock{std::move(asked.change)})
-        .then(
-            [this, responder, answer](const Hand& hand) {
-              --opening_;
-              opened(hand, responder, answer);
-            },
-            [this, responder](const caf::error&) {
-              --opening_;
-              responder.send(
-                  http::problem(504, "Outcome unknown",
-                                "the ledger has not answered in time: the change may be made or not; repeat it "
-                                "with its Idempotency-Key, or look at the product's stock"));
-            });
+    if (asked.change.absolute) return open(std::move(asked.change), responder);
+    // An adjustment is of something that is there; only PUT makes a product.
+    find(FindProduct{asked.change.product}, responder,
+         [this, responder, change = asked.change](const std::vector<Product>& known) {
+           if (known.empty()) return no_such_product(change.product, responder);
+           open(change, responder);
+         });
   }
 
   void tick() {
@@ -127,6 +119,24 @@ struct DeskState {
 
  private:
   // -- a change's way: opened in the ledger, told to Redis, settled in the ledger ----
+
+  void open(StockChange change, const http::Responder& responder) {
+    ++opening_;
+    auto answer = change.answer;
+    self_->request(deps_.store, bounds::hand_timeout, ChangeStock{std::move(change)})
+        .then(
+            [this, responder, answer](const Hand& hand) {
+              --opening_;
+              opened(hand, responder, answer);
+            },
+            [this, responder](const caf::error&) {
+              --opening_;
+              responder.send(
+                  http::problem(504, "Outcome unknown",
+                                "the ledger has not answered in time: the change may be made or not; repeat it "
+                                "with its Idempotency-Key, or look at the product's stock"));
+            });
+  }
 
   void opened(const Hand& hand, const http::Responder& responder, const std::optional<StoredAnswer>& answer) {
     switch (hand.state) {
@@ -275,6 +285,10 @@ struct DeskState {
 
   // -- questions ----
 
+  static void no_such_product(const ProductId& id, const http::Responder& responder) {
+    responder.send(http::problem(404, {}, "there is no product " + id.value));
+  }
+
   template <class Question, class Then>
   void find(Question question, const http::Responder& responder, Then then) {
     self_->request(deps_.reader, bounds::read_timeout, std::move(question))
@@ -290,7 +304,7 @@ struct DeskState {
     auto responder = asked.responder;
     auto id = asked.product;
     find(FindProduct{id}, responder, [this, responder, id](std::vector<Product> products) {
-      if (products.empty()) return responder.send(http::problem(404, {}, "there is no product " + id.value));
+      if (products.empty()) return no_such_product(id, responder);
       read_counts(std::move(products), responder, [responder](const std::vector<Product>& all, const auto& counts) {
         responder.send({.status = 200,
                         .content_type = "application/json",

@@ -55,11 +55,11 @@ class Monitor : public MonitorActor::base {
   void look() {
     for (auto& [name, store] : d_.stores)
       request(store, 3s, StoreHealth{})
-          .then([this, check = name](const Done& done) { d_.board->set(check, done.ok ? "" : done.why); },
+          .then([this, check = name](const Done& state) { d_.board->set(check, state.ok ? "" : state.why); },
                 [this, check = name](const caf::error&) { d_.board->set(check, "does not answer"); });
     if (d_.stock)
       request(d_.stock, 3s, redis::StockHealth{})
-          .then([this](const Done& done) { d_.board->set("redis", done.ok ? "" : done.why); },
+          .then([this](const Done& state) { d_.board->set("redis", state.ok ? "" : state.why); },
                 [this](const caf::error&) { d_.board->set("redis", "does not answer"); });
     for (auto& [name, check] : d_.others) d_.board->set(name, check());
     auto views = std::make_shared<std::vector<ShardView>>();

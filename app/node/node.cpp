@@ -284,7 +284,8 @@ class Node {
       }
     }
     if (contains(o_.roles, RoleId::payment)) {
-      gateway_ = simulated::spawn_gateway(*system_, {o_.database_url, o_.kafka_group_prefix});
+      gateway_ = simulated::spawn_gateway(*system_, {o_.database_url, o_.kafka_group_prefix,
+                                                     [](const std::string& what) { log(Level::warn, "gateway", what); }});
       charges_ = spawn_charges(*system_, gateway_);
     }
     if (contains(o_.roles, RoleId::shipping)) carrier_ = simulated::spawn_carrier(*system_);

@@ -68,15 +68,15 @@ class RoleHost : public RoleHostActor::base {
 
   void on(const Withdrawn& withdrawn) {
     auto left = std::make_shared<std::size_t>(0);
-    auto done = withdrawn.done;
+    auto finished = withdrawn.done;
     for (int partition : withdrawn.partitions) {
       ShardActor shard = d_.directory->find(d_.role, partition);
       if (!shard) continue;
       d_.directory->remove({d_.role, partition});
       running_.erase(shard->id());
       ++*left;
-      auto one_less = [left, done] {
-        if (--*left == 0) done();
+      auto one_less = [left, finished] {
+        if (--*left == 0) finished();
       };
       request(shard, 3s, Revoke{}).then([one_less](const Revoked&) { one_less(); },
                                         [one_less, shard](const caf::error&) {
@@ -86,7 +86,7 @@ class RoleHost : public RoleHostActor::base {
                                           one_less();
                                         });
     }
-    if (*left == 0) done();
+    if (*left == 0) finished();
   }
 
   RoleHostDeps d_;

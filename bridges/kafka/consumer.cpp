@@ -502,15 +502,29 @@ class ConsumerWorker final : public Listener {
     }
     shards_[partition] = std::move(shard);
     asking_.erase(partition);
-    assign_at_ = {};
+    if (fetching_)
+      seek(partition);
+    else if (shards_.size() == owned_.size())
+      assign_at_ = {};
   }
 
-  /// One assignment of everything that runs, each from where it is. An eager group takes whole assignments only; a
-  /// subset of what the group gave is allowed.
+  /// A shard of a running assignment begins anew. What was fetched before has no place any more: the epoch tells it.
+  void seek(int partition) {
+    if (paused_.contains(partition)) resume(partition);
+    Partitions list = topics_of(partition);
+    for (int i = 0; i < list->cnt; ++i)
+      list->elems[i].offset = shards_[partition].places[index(by_name_.at(list->elems[i].topic))].fetch;
+    if (rd_kafka_error_t* error = rd_kafka_seek_partitions(client_.get(), list.get(), 0)) {
+      report(rd_kafka_error_code(error), "beginning to fetch anew");
+      rd_kafka_error_destroy(error);
+    }
+    govern_flow();
+  }
+
+  /// One assignment of everything, when every shard has said from where. Never a second one while fetchers of the first
+  /// may still be stopping: 2.0.2 then ends the process (assertion in rd_kafka_assignment_partition_stopped).
   void assign_running() {
     assign_at_ = Clock::time_point::max();
-    auto keep_paused = paused_;
-    for (int partition : keep_paused) resume(partition);
     Partitions list = partitions_list(shards_.size() * topics_.size());
     for (const auto& [partition, shard] : shards_)
       for (Topic topic : topics_)
@@ -519,7 +533,9 @@ class ConsumerWorker final : public Listener {
     if (auto code = rd_kafka_assign(client_.get(), list.get()); code != RD_KAFKA_RESP_ERR_NO_ERROR) {
       report(code, "beginning to fetch");
       assign_at_ = Clock::now() + assign_retry;
+      return;
     }
+    fetching_ = true;
     govern_flow();
   }
 
@@ -541,6 +557,7 @@ class ConsumerWorker final : public Listener {
     }
     // Nothing is fetched yet: where to begin is known when the shards have been taken.
     rd_kafka_assign(client_.get(), partitions_list(0).get());
+    fetching_ = false;
     assign_at_ = Clock::time_point::max();
     ++counters_.rebalances;
     show_owned();
@@ -570,6 +587,7 @@ class ConsumerWorker final : public Listener {
     owned_.clear();
     show_owned();
     assign_at_ = Clock::time_point::max();
+    fetching_ = false;
     rd_kafka_assign(client_.get(), nullptr);
   }
 
@@ -702,6 +720,7 @@ class ConsumerWorker final : public Listener {
   Queue wake_;  // of the client; guarded by inbox_mutex_
   std::unique_ptr<Asker> asker_;
   std::set<int> owned_, paused_;
+  bool fetching_ = false;  // everything that is owned was assigned to the client
   std::map<int, RunningShard> shards_;
   std::map<int, Epoch> epochs_;
   std::map<int, ShardActor> asking_;

@@ -68,7 +68,8 @@ class Book {
       work();
       *session_ << "COMMIT";
       return true;
-    } catch (const std::exception&) {
+    } catch (const std::exception& error) {
+      if (options_.complain) options_.complain(std::string("the gateway's ledger: ") + error.what());
       close();  // with it goes the transaction; whoever asked will ask again
       return false;
     }
@@ -85,7 +86,9 @@ class Book {
     takes_from_ = manner.takes_from;
     answers_from_ = manner.answers_from;
     booked_->execute(true);
-    if (asked_ < manner.answers_from) return {};
+    long long asked = asked_;
+    while (booked_->fetch()) {}  // SQLite cannot commit before the statement has been stepped to its end
+    if (asked < manner.answers_from) return {};
     Outcome outcome;
     outcome.key = act.key;
     outcome.step = act.step;

@@ -76,6 +76,8 @@ class Database {
   std::vector<PlacedOne> place(const std::vector<std::shared_ptr<const Placement>>& placements);
   /// A stored answer that still counts: at most a day old, and a running one at most a minute.
   std::optional<StoredAnswer> answer(const std::string& key);
+  /// A stored answer, however old.
+  std::optional<StoredAnswer> any_answer(const std::string& key);
 
   // ---- stock (stock.cpp) ----
 

@@ -32,11 +32,15 @@ bool Database::counts(const StoredAnswer& answer) const {
   return answer.at > options_.clock() - (answer.status == 0 ? running_life : answer_life);
 }
 
-std::optional<StoredAnswer> Database::answer(const std::string& key) {
+std::optional<StoredAnswer> Database::any_answer(const std::string& key) {
   Statement& found = statement(Sql::read_answer);
   if (!found.one(key)) return {};
-  StoredAnswer out = read_answer(found);
-  if (!counts(out)) return {};
+  return read_answer(found);
+}
+
+std::optional<StoredAnswer> Database::answer(const std::string& key) {
+  auto out = any_answer(key);
+  if (out && !counts(*out)) out.reset();
   return out;
 }
 

@@ -10,8 +10,8 @@
 #include <string>
 #include <utility>
 
+#include "actors/harden.hpp"
 #include "bridges/sql/database.hpp"
-#include "bridges/sql/harden.hpp"
 
 namespace cartwright::sql {
 

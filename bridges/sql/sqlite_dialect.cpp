@@ -20,9 +20,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int busy_timeout_ms = 5'000;        // readers and checkpoints hold locks for moments only
-constexpr int cache_kib = 32 * 1024;          // a large turn has to fit, or SQLite spills it to the log early
+constexpr int writer_cache_kib = 64 * 1024;   // what a large transaction touches has to fit: the index by owner is random
+constexpr int reader_cache_kib = 8 * 1024;
 constexpr int checkpoint_pages = 4'000;       // 16 MiB of log: move it to the file, beside the writer
-constexpr int log_pages_max = 32'000;         // 128 MiB: the writer moves the rest itself, so that the log can begin anew
+constexpr int log_pages_max = 16'000;         // 64 MiB: the writer moves the rest itself, so that the log can begin anew
 
 [[noreturn]] void fail(StoreError::Kind kind, const std::string& text) { throw StoreError(kind, text); }
 
@@ -82,7 +83,7 @@ class SqliteDialect : public Dialect {
     auto session = std::make_unique<soci::session>(soci::sqlite3, "dbname=\"" + where() + "\"");
     sqlite_api::sqlite3_busy_timeout(handle(*session), busy_timeout_ms);
     *session << "PRAGMA temp_store = MEMORY";
-    *session << "PRAGMA cache_size = -" + std::to_string(cache_kib);
+    *session << "PRAGMA cache_size = -" + std::to_string(access == Access::write ? writer_cache_kib : reader_cache_kib);
     *session << "PRAGMA synchronous = FULL";
     std::string mode;
     *session << "PRAGMA journal_mode = WAL", soci::into(mode);

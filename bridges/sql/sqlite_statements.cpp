@@ -20,6 +20,8 @@ Texts sqlite_texts(RoleId role) {
       "UPDATE " + rows + " SET version = :a, state = :b, due = :c, updated_at = :d, doc = :e "
       "WHERE key = :f AND version = :g AND open = 1 AND owner = :h",
       "itiittit", ""};
+  // SQLite would rather walk all rows in the order of their keys.
+  t[Sql::list_open_state].sql.replace(t[Sql::list_open_state].sql.find(" WHERE "), 7, " INDEXED BY " + rows + "_open WHERE ");
   t[Sql::update_owned_rows] = {
       "UPDATE " + rows + " SET version = :a, state = :b, open = :c, due = :d, updated_at = :e, doc = :f "
       "WHERE key = :g AND version = :h AND owner = :i",

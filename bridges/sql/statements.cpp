@@ -100,6 +100,11 @@ Texts common_texts(RoleId role) {
   t[Sql::read_history] = {"SELECT version, status, event, at FROM transitions WHERE order_id = :a ORDER BY version", "t", "itti"};
   t[Sql::list_all] = {list + "key < :a ORDER BY key DESC LIMIT :b", "ti", kinds};
   t[Sql::list_state] = {list + "key < :a AND state = :b ORDER BY key DESC LIMIT :c", "tti", kinds};
+  t[Sql::list_open_state] = {list + "open = 1 AND key < :a AND state = :b ORDER BY key DESC LIMIT :c", "tti", kinds};
+  t[Sql::list_ended_state] = {
+      list + "key < :a AND state = :b AND state <> 'pending' AND state <> 'inventory_reserved' AND state <> 'paid' "
+             "AND state <> 'shipped' AND state <> 'unknown' ORDER BY key DESC LIMIT :c",
+      "tti", kinds};
   t[Sql::list_owner] = {list + "key < :a AND owner = :b ORDER BY key DESC LIMIT :c", "tti", kinds};
   t[Sql::list_both] = {list + "key < :a AND state = :b AND owner = :c ORDER BY key DESC LIMIT :d", "ttti", kinds};
   t[Sql::rows_under] = {list + "key >= :a AND key < :b ORDER BY key LIMIT :c", "tti", kinds};

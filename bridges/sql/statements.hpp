@@ -26,7 +26,7 @@ enum class Sql : std::uint8_t {
   lock_product, put_product, lock_hand, read_hand_by_answer, count_asked, insert_hand, settle_hand, tell_hand, read_open_hands,
   read_counted_hands, read_held, read_epochs, read_identity, close_gate, open_gate, read_generation, read_products,
   // questions
-  read_row, read_history, list_all, list_state, list_owner, list_both, rows_under, read_product, list_products, read_answer,
+  read_row, read_history, list_all, list_state, list_open_state, list_ended_state, list_owner, list_both, rows_under, read_product, list_products, read_answer,
   count
 };
 

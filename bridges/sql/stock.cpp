@@ -53,7 +53,7 @@ std::optional<Hand> Database::hand(Sql name, const std::string& key) {
   out.why = found.text(6);
   const std::string answer_key = found.text(7);
   if (const auto product = lock_product(out.product.id)) out.product = *product;
-  if (!answer_key.empty()) out.stored = answer(answer_key);
+  if (!answer_key.empty()) out.stored = any_answer(answer_key);
   return out;
 }
 

@@ -15,8 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include "actors/harden.hpp"
 #include "bridges/sql/database.hpp"
-#include "bridges/sql/harden.hpp"
 
 namespace cartwright::sql {
 

@@ -942,6 +942,7 @@ BOOST_AUTO_TEST_CASE(a_product_is_made_counted_and_changed) {
   BOOST_TEST(post("/v1/stock/p-1/adjustments", R"({"delta":3,"reason":"found"})").json()["available"] == 7);
   BOOST_TEST(post("/v1/stock/p-1/adjustments", R"({"delta":-7,"reason":"lost"})").json()["stocked"] == 0);
   check_problem(post("/v1/stock/p-1/adjustments", R"({"delta":-1,"reason":"lost"})"), 409);
+  check_problem(post("/v1/stock/p-2/adjustments", R"({"delta":1,"reason":"found"})"), 404);
   check_problem(ask("PUT", "/v1/stock/p%20x!", R"({"quantity":4})"), 422);
   check_problem(ask("PUT", "/v1/stock/p-1", R"({"quantity":-4})"), 422);
   check_problem(ask("PUT", "/v1/stock/p-1", R"({"quantity":4})", {{"Content-Type", "text/plain"}}), 415);

@@ -593,6 +593,15 @@ BOOST_DATA_TEST_CASE(rows_are_listed_page_by_page, data::make(databases()), kind
   BOOST_TEST(list("paid", "", "", 2) == (Keys{"o7", "o5"}), boost::test_tools::per_element());
   BOOST_TEST(list("", "bob", "o8", 2) == (Keys{"o7", "o5"}), boost::test_tools::per_element());
   BOOST_TEST(list("paid", "ann", "", 9) == (Keys{"o3"}), boost::test_tools::per_element());
+  for (const char* state : {"cancelled", "delivered", "shipped"}) BOOST_TEST(list(state, "", "", 9).empty());
+  Turn ends = f.turn(f.take());
+  ends.rows = {row("o1", 2, "cancelled"), row("o2", 2, "shipped"), row("o4", 2, "cancelled")};
+  for (Row& each : ends.rows) each.open = false;
+  BOOST_TEST(f.commit(ends).result == CommitResult::ok);
+  BOOST_TEST(list("cancelled", "", "", 9) == (Keys{"o4", "o1"}), boost::test_tools::per_element());
+  BOOST_TEST(list("cancelled", "", "o4", 9) == (Keys{"o1"}), boost::test_tools::per_element());
+  BOOST_TEST(list("shipped", "", "", 9) == (Keys{"o2"}), boost::test_tools::per_element());
+  BOOST_TEST(list("pending", "", "o8", 9) == (Keys{"o6", "o0", "O:upper"}), boost::test_tools::per_element());
   const auto under = [&](const std::string& prefix, int limit) {
     return keys_of(f.ask<Loaded>(f.reader, RowsUnder{prefix, limit}).rows);
   };
