@@ -1,6 +1,7 @@
 #include "actors/event.hpp"
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 
 #include "actors/check.hpp"
@@ -58,19 +59,67 @@ class Reader {
   std::string_view text_;
 };
 
+// Most of a record's headers follow from its topic and its order. The outbox is written with every turn, so what follows
+// is written as a sign: one character for a name, `=` and one for a value (a value that begins with `=` gets another one).
+constexpr std::array<std::pair<std::string_view, char>, 7> names{{{"ce_specversion", 'v'},
+                                                                  {"ce_id", 'i'},
+                                                                  {"ce_source", 's'},
+                                                                  {"ce_type", 't'},
+                                                                  {"ce_time", 'm'},
+                                                                  {"content-type", 'c'},
+                                                                  {"traceparent", 'p'}}};
+constexpr std::array<std::pair<std::string_view, char>, 3> constants{
+    {{"1.0", '1'}, {"application/json", 'j'}, {"/cartwright/order", 'o'}}};
+
+std::string short_name(const std::string& name) {
+  for (const auto& [known, sign] : names)
+    if (known == name) return {sign};
+  return name;
+}
+
+std::string long_name(std::string name) {
+  if (name.size() != 1) return name;
+  for (const auto& [known, sign] : names)
+    if (sign == name[0]) return std::string(known);
+  return name;
+}
+
+std::string short_value(const std::string& value, const Outgoing& record) {
+  for (const auto& [known, sign] : constants)
+    if (known == value) return {'=', sign};
+  if (value == record.topic) return "=t";
+  if (value.size() == record.order.size() + 1 + record.topic.size() && value.starts_with(record.order) &&
+      value.ends_with(record.topic) && value[record.order.size()] == '/')
+    return "=i";
+  return value.starts_with('=') ? "=" + value : value;
+}
+
+std::string long_value(std::string value, const Outgoing& record) {
+  if (!value.starts_with('=') || value.size() < 2) return value;
+  for (const auto& [known, sign] : constants)
+    if (sign == value[1] && value.size() == 2) return std::string(known);
+  if (value == "=t") return record.topic;
+  if (value == "=i") return record.order + "/" + record.topic;
+  return value.substr(1);
+}
+
 }  // namespace
 
 std::string pack(const std::vector<Outgoing>& records) {
   std::string out;
+  out.reserve(records.size() * 256);
   for (const Outgoing& record : records) {
     put(out, std::string_view(record.topic));
     put(out, std::string_view(record.order));
-    put(out, record.key);
+    if (record.key && *record.key == record.order && !record.order.empty())
+      put(out, std::string_view("=o"));
+    else
+      put(out, record.key && record.key->starts_with('=') ? std::optional("=" + *record.key) : record.key);
     put(out, record.value);
     put(out, std::string_view(std::to_string(record.headers.size())));
     for (const auto& [name, value] : record.headers) {
-      put(out, std::string_view(name));
-      put(out, std::string_view(value));
+      put(out, std::string_view(short_name(name)));
+      put(out, std::string_view(short_value(value, record)));
     }
   }
   return out;
@@ -84,12 +133,17 @@ std::vector<Outgoing> unpack(const std::string& text) {
     record.topic = reader.next().value_or("");
     record.order = reader.next().value_or("");
     record.key = reader.next();
+    if (record.key && *record.key == "=o")
+      record.key = record.order;
+    else if (record.key && record.key->starts_with('='))
+      record.key = record.key->substr(1);
     record.value = reader.next();
     std::size_t headers = std::stoul(reader.next().value_or("0"));
     check(headers < 64, "a record has a few headers");
     for (std::size_t i = 0; i < headers; ++i) {
-      std::string name = reader.next().value_or("");
-      record.headers.emplace_back(std::move(name), reader.next().value_or(""));
+      std::string name = long_name(reader.next().value_or(""));
+      std::string value = long_value(reader.next().value_or(""), record);
+      record.headers.emplace_back(std::move(name), std::move(value));
     }
     records.push_back(std::move(record));
   }

@@ -56,13 +56,16 @@ std::int64_t duration_of(const std::string& flag, const std::string& text) {
   auto read = options::duration(text);
   // A bare number is a number of seconds here: --timeout 300 is what everybody writes.
   if (auto seconds = options::number(text); seconds.fault.empty()) read = {seconds.value * 1000, ""};
-  if (!read.fault.empty() || read.value <= 0) throw CommandError(flag + " \"" + text + "\" " + (read.fault.empty() ? "is not more than 0" : read.fault), exit_usage);
+  if (!read.fault.empty() || read.value <= 0)
+    throw CommandError(flag + " \"" + text + "\" " + (read.fault.empty() ? "is not more than 0" : read.fault),
+                       exit_usage);
   return read.value;
 }
 
 using Command = std::function<int(const Context&)>;
 
-CLI::App* leaf(CLI::App& parent, Arguments& arguments, const std::string& name, const std::string& help, Command command) {
+CLI::App* leaf(CLI::App& parent, Arguments& arguments, const std::string& name, const std::string& help,
+               Command command) {
   auto* made = parent.add_subcommand(name, help);
   made->callback([&arguments, command = std::move(command)] { arguments.command = command; });
   return made;
@@ -80,21 +83,30 @@ void add_order(CLI::App& app, Arguments& a) {
     a.place.timeout_ms = duration_of("--timeout", a.wait_timeout);
     return order_place(context, a.place);
   });
-  place->add_option("lines", a.place.lines, "PRODUCT:QTY, one or more; without :QTY it is 1")->required()->expected(1, 100);
+  place->add_option("lines", a.place.lines, "PRODUCT:QTY, one or more; without :QTY it is 1")
+      ->required()
+      ->expected(1, 100);
   place->add_option("--user", a.place.user, "Who orders")->required();
-  place->add_option("--token-payment,--payment-token", a.place.payment_token, "For the simulated gateway: tok_ok, tok_declined, tok_timeout, tok_error, tok_never");
+  place->add_option("--token-payment,--payment-token", a.place.payment_token,
+                    "For the simulated gateway: tok_ok, tok_declined, tok_timeout, tok_error, tok_never");
   place->add_option("--idempotency-key", a.place.idempotency_key, "Placing again with the same key places nothing");
   place->add_flag("--wait", a.place.wait, "Wait for its end; exit code 0 only when it was shipped");
   place->add_option("--timeout", a.wait_timeout, "How long to wait")->capture_default_str();
-  auto* get = leaf(*orders, a, "get", "One order as it is now", [&a](const Context& context) { return order_get(context, a.get); });
+  auto* get = leaf(*orders, a, "get", "One order as it is now",
+                   [&a](const Context& context) { return order_get(context, a.get); });
   get->add_option("id", a.get.id, "The order's id")->required();
   get->add_flag("--trace", a.get.trace, "Also every record about it in every topic, read from Kafka itself");
-  auto* list = leaf(*orders, a, "list", "Orders, newest pages first as the node gives them", [&a](const Context& context) { return order_list(context, a.list); });
-  list->add_option("--status", a.list.status, "pending, inventory_reserved, paid, shipped, delivered, cancelled, payment_failed or refunded");
+  auto* list = leaf(*orders, a, "list", "Orders, newest pages first as the node gives them",
+                    [&a](const Context& context) { return order_list(context, a.list); });
+  list->add_option("--status", a.list.status,
+                   "pending, inventory_reserved, paid, shipped, delivered, cancelled, payment_failed or refunded");
   list->add_option("--user", a.list.user, "Of this user only");
   list->add_option("--limit", a.list.limit, "How many at most")->capture_default_str()->check(CLI::PositiveNumber);
-  auto by_id = [&](const std::string& name, const std::string& help, int (*command)(const Context&, const std::string&)) {
-    leaf(*orders, a, name, help, [&a, command](const Context& context) { return command(context, a.id); })->add_option("id", a.id, "The order's id")->required();
+  auto by_id = [&](const std::string& name, const std::string& help,
+                   int (*command)(const Context&, const std::string&)) {
+    leaf(*orders, a, name, help, [&a, command](const Context& context) { return command(context, a.id); })
+        ->add_option("id", a.id, "The order's id")
+        ->required();
   };
   by_id("watch", "Follow an order until its end", order_watch);
   by_id("cancel", "Cancel an order that is not paid yet", order_cancel);
@@ -103,18 +115,25 @@ void add_order(CLI::App& app, Arguments& a) {
 
 void add_stock(CLI::App& app, Arguments& a) {
   auto* stock = group(app, "stock", "Set and look at the stock");
-  auto* set = leaf(*stock, a, "set", "Say how much of a product is on hand, and what it costs", [&a](const Context& context) { return stock_set(context, a.set); });
+  auto* set = leaf(*stock, a, "set", "Say how much of a product is on hand, and what it costs",
+                   [&a](const Context& context) { return stock_set(context, a.set); });
   set->add_option("product", a.set.product)->required();
-  set->add_option("quantity", a.set.quantity, "On hand: available and reserved together")->required()->check(CLI::NonNegativeNumber);
+  set->add_option("quantity", a.set.quantity, "On hand: available and reserved together")
+      ->required()
+      ->check(CLI::NonNegativeNumber);
   set->add_option("--price", a.set.price_minor, "In minor units: 8900 for 89.00")->check(CLI::NonNegativeNumber);
   set->add_option("--currency", a.set.currency, "EUR, USD, ...");
   set->add_option("--name", a.set.name, "What people call it");
-  auto* adjust = leaf(*stock, a, "adjust", "Add to what is available, or take from it", [&a](const Context& context) { return stock_adjust(context, a.adjust); });
+  auto* adjust = leaf(*stock, a, "adjust", "Add to what is available, or take from it",
+                      [&a](const Context& context) { return stock_adjust(context, a.adjust); });
   adjust->add_option("product", a.adjust.product)->required();
   adjust->add_option("delta", a.adjust.delta, "5 or -5")->required();
   adjust->add_option("--reason", a.adjust.reason, "Why, for the books")->required();
-  adjust->add_option("--idempotency-key", a.adjust.idempotency_key, "Adjusting again with the same key changes nothing");
-  leaf(*stock, a, "get", "One product", [&a](const Context& context) { return stock_get(context, a.product); })->add_option("product", a.product)->required();
+  adjust->add_option("--idempotency-key", a.adjust.idempotency_key,
+                     "Adjusting again with the same key changes nothing");
+  leaf(*stock, a, "get", "One product", [&a](const Context& context) { return stock_get(context, a.product); })
+      ->add_option("product", a.product)
+      ->required();
   leaf(*stock, a, "list", "All products", stock_list);
 }
 
@@ -122,7 +141,8 @@ void add_topics(CLI::App& app, Arguments& a) {
   auto* topics = group(app, "topics", "Look at the topics themselves");
   leaf(*topics, a, "list", "All topics and their partitions", topics_list);
   leaf(*topics, a, "create", "Make those that are missing", topics_create);
-  auto* tail = leaf(*topics, a, "tail", "Print records as they come", [&a](const Context& context) { return topics_tail(context, a.tail); });
+  auto* tail = leaf(*topics, a, "tail", "Print records as they come",
+                    [&a](const Context& context) { return topics_tail(context, a.tail); });
   tail->add_option("topics", a.tail.topics, "Which; all of the table without")->expected(0, 100);
   tail->add_flag("--from-beginning", a.tail.from_beginning, "Also what is there already");
   tail->add_flag("--dead-letters", a.tail.dead_letters, "Without names: the dead letters too");
@@ -130,19 +150,23 @@ void add_topics(CLI::App& app, Arguments& a) {
 }
 
 void add_load(CLI::App& app, Arguments& a) {
-  auto* load_app = leaf(app, a, "load", "Place many orders, wait for their ends, check that nothing was lost", [&a](const Context& context) {
-    a.load.timeout_ms = duration_of("--timeout", a.load_timeout);
-    a.load.via = a.via == "http" ? Via::http : a.via == "kafka" ? Via::kafka : Via::batch;
-    a.load.stock = !a.no_stock;
-    a.load.check = !a.no_check;
-    Context mine = context;
-    if (a.load_json) mine.format = Format::json;
-    return load(mine, a.load);
-  });
+  auto* load_app = leaf(app, a, "load", "Place many orders, wait for their ends, check that nothing was lost",
+                        [&a](const Context& context) {
+                          a.load.timeout_ms = duration_of("--timeout", a.load_timeout);
+                          a.load.via = a.via == "http" ? Via::http : a.via == "kafka" ? Via::kafka : Via::batch;
+                          a.load.stock = !a.no_stock;
+                          a.load.check = !a.no_check;
+                          Context mine = context;
+                          if (a.load_json) mine.format = Format::json;
+                          return load(mine, a.load);
+                        });
   auto& o = a.load;
   load_app->add_option("--orders", o.orders, "How many")->capture_default_str();
-  load_app->add_option("--via", a.via, "http: a request each; batch: NDJSON; kafka: bare records of order.placed")->capture_default_str()->check(CLI::IsMember({"http", "batch", "kafka"}));
-  auto* window = load_app->add_option("--window", o.window, "Closed loop: orders in flight at most")->capture_default_str();
+  load_app->add_option("--via", a.via, "http: a request each; batch: NDJSON; kafka: bare records of order.placed")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"http", "batch", "kafka"}));
+  auto* window =
+      load_app->add_option("--window", o.window, "Closed loop: orders in flight at most")->capture_default_str();
   load_app->add_option("--rate", o.rate, "Open loop: orders per second, whatever comes of them")->excludes(window);
   load_app->add_option("--connections", o.connections, "HTTP connections (64 for http, 2 for batch)");
   load_app->add_option("--batch", o.batch, "Orders of one batch call")->capture_default_str();
@@ -160,29 +184,37 @@ void add_load(CLI::App& app, Arguments& a) {
 }
 
 void add_rest(CLI::App& app, Arguments& a, NodeRunner& run_node) {
-  auto* node = leaf(app, a, "node", "Run a node until SIGTERM", [&run_node](const Context& context) { return run_node(context.options); });
+  auto* node = leaf(app, a, "node", "Run a node until SIGTERM",
+                    [&run_node](const Context& context) { return run_node(context.options); });
   node->footer([] { return "\nOptions of the configuration, with their defaults:\n" + options::documented_help(); });
-  auto* broker_app = leaf(app, a, "broker", "Run the embedded Kafka stand-in until SIGTERM", [&a](const Context& context) { return broker(context, a.broker); });
-  broker_app->add_option("--port", a.broker.port, "On 127.0.0.1; 0 takes a free one (kafka.broker's)")->check(CLI::Range(0, 65535));
-  broker_app->add_option("--partitions", a.broker.partitions, "Of every order-keyed topic (kafka.partitions)")->check(CLI::Range(1, 1000));
+  auto* broker_app = leaf(app, a, "broker", "Run the embedded Kafka stand-in until SIGTERM",
+                          [&a](const Context& context) { return broker(context, a.broker); });
+  broker_app->add_option("--port", a.broker.port, "On 127.0.0.1; 0 takes a free one (kafka.broker's)")
+      ->check(CLI::Range(0, 65535));
+  broker_app->add_option("--partitions", a.broker.partitions, "Of every order-keyed topic (kafka.partitions)")
+      ->check(CLI::Range(1, 1000));
   broker_app->add_flag("--die-with-parent", a.broker.die_with_parent, "End when the process that started it ends");
   auto* explain = group(app, "explain", "How orders behave");
-  leaf(*explain, a, "table", "What every event does in every state", [&a](const Context& context) { return explain_table(context, a.state); })
-      ->add_option("state", a.state, "Only this state");
+  leaf(*explain, a, "table", "What every event does in every state", [&a](const Context& context) {
+    return explain_table(context, a.state);
+  })->add_option("state", a.state, "Only this state");
   auto* config = group(app, "config", "Look at the configuration");
   leaf(*config, a, "check", "Say what is wrong with it", [](const Context&) {
     std::cout << "the configuration is right\n";
     return exit_ok;
   });
-  leaf(*config, a, "print", "The values in force and where each comes from; secrets as ***", [](const Context& context) {
-    std::cout << options::print(context.options, context.format == Format::json ? options::Format::json : options::Format::conf);
-    return exit_ok;
-  });
+  leaf(*config, a, "print", "The values in force and where each comes from; secrets as ***",
+       [](const Context& context) {
+         std::cout << options::print(context.options,
+                                     context.format == Format::json ? options::Format::json : options::Format::conf);
+         return exit_ok;
+       });
   // Written into config/cartwright.conf and .env.example; the tests compare.
-  auto* document = leaf(*config, a, "document", "Every option with its default, as a file to begin with", [&a](const Context&) {
-    std::cout << (a.as_env ? options::documented_env() : options::documented_conf());
-    return exit_ok;
-  });
+  auto* document =
+      leaf(*config, a, "document", "Every option with its default, as a file to begin with", [&a](const Context&) {
+        std::cout << (a.as_env ? options::documented_env() : options::documented_conf());
+        return exit_ok;
+      });
   document->add_flag("--env", a.as_env, "As variables, for .env");
   document->parse_complete_callback([&a] { a.pure = true; });
   leaf(app, a, "version", "The version", [](const Context&) {
@@ -191,7 +223,8 @@ void add_rest(CLI::App& app, Arguments& a, NodeRunner& run_node) {
   })->parse_complete_callback([&a] { a.pure = true; });
 }
 
-// -- completion ----------------------------------------------------------------------------------------------------------
+// -- completion
+// ----------------------------------------------------------------------------------------------------------
 
 // `path` is what has been typed so far, words separated by blanks.
 void completion_cases(const CLI::App& app, const std::string& path, std::string& out) {
@@ -214,7 +247,8 @@ std::string bash_completion(const CLI::App& app) {
          "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
          "    [[ $word == -* ]] && continue\n"
          "    case \"${path:+$path }$word\" in\n"
-         "      order|order\\ *|stock|stock\\ *|topics|topics\\ *|config|config\\ *|explain|explain\\ *|completion|completion\\ *)\n"
+         "      order|order\\ *|stock|stock\\ *|topics|topics\\ *|config|config\\ *|explain|explain\\ "
+         "*|completion|completion\\ *)\n"
          "        [[ $path == *\\ * ]] || path=\"${path:+$path }$word\" ;;\n"
          "      *) [[ -n $path ]] || path=$word ;;\n"
          "    esac\n"
@@ -239,7 +273,8 @@ void add_completion(CLI::App& app, Arguments& a) {
   })->parse_complete_callback([&a] { a.pure = true; });
 }
 
-// -- the whole -----------------------------------------------------------------------------------------------------------
+// -- the whole
+// -----------------------------------------------------------------------------------------------------------
 
 void say_all(const std::vector<std::string>& texts, const char* kind) {
   for (const auto& text : texts) std::cerr << "cartwright: " << kind << text << '\n';
@@ -275,7 +310,8 @@ std::string did_you_mean(const CLI::App& app, const std::vector<std::string>& ar
 
 int run(std::vector<std::string> arguments, NodeRunner& run_node) {
   Arguments a;
-  CLI::App app("Cartwright: an order-fulfilment engine. Every order is an actor; Kafka joins the five roles.", "cartwright");
+  CLI::App app("Cartwright: an order-fulfilment engine. Every order is an actor; Kafka joins the five roles.",
+               "cartwright");
   app.require_subcommand(1);
   app.fallthrough();
   app.footer(examples);
@@ -292,7 +328,8 @@ int run(std::vector<std::string> arguments, NodeRunner& run_node) {
   add_topics(app, a);
   add_load(app, a);
   std::vector<std::string> warnings;
-  leaf(app, a, "doctor", "Look at everything a node needs, and say how to mend it", [&warnings](const Context& context) { return doctor(context, warnings); });
+  leaf(app, a, "doctor", "Look at everything a node needs, and say how to mend it",
+       [&warnings](const Context& context) { return doctor(context, warnings); });
   add_completion(app, a);
 
   auto flags = options::take_flags(arguments);

@@ -30,7 +30,9 @@ using std::chrono::milliseconds;
 constexpr milliseconds connect_timeout_max{5000};
 constexpr std::uint64_t body_bytes_max = 64u << 20;  // of an answer
 
-error_code last_error() { return {errno == EAGAIN || errno == EWOULDBLOCK ? ETIMEDOUT : errno, boost::system::system_category()}; }
+error_code last_error() {
+  return {errno == EAGAIN || errno == EWOULDBLOCK ? ETIMEDOUT : errno, boost::system::system_category()};
+}
 
 /// A connected socket as Beast's synchronous streams are. Closed by its end.
 class Socket {
@@ -60,9 +62,12 @@ class Socket {
     for (;;) {
       auto count = recv(handle_, first.data(), first.size(), 0);
       if (count < 0 && errno == EINTR) continue;
-      if (count < 0) error = last_error();
-      else if (count == 0 && first.size() > 0) error = beast_http::error::end_of_stream;
-      else error = {};
+      if (count < 0)
+        error = last_error();
+      else if (count == 0 && first.size() > 0)
+        error = beast_http::error::end_of_stream;
+      else
+        error = {};
       return count > 0 ? static_cast<std::size_t>(count) : 0;
     }
   }
@@ -78,7 +83,8 @@ class Socket {
   std::size_t write_some(const Buffers& buffers, error_code& error) {
     std::array<iovec, 16> parts{};
     std::size_t count = 0;
-    for (auto at = boost::asio::buffer_sequence_begin(buffers); at != boost::asio::buffer_sequence_end(buffers) && count < parts.size(); ++at) {
+    for (auto at = boost::asio::buffer_sequence_begin(buffers);
+         at != boost::asio::buffer_sequence_end(buffers) && count < parts.size(); ++at) {
       boost::asio::const_buffer one = *at;
       parts[count++] = {const_cast<void*>(one.data()), one.size()};
     }
@@ -172,8 +178,10 @@ struct HttpClient::Connection {
 };
 
 std::optional<Endpoint> endpoint_of(std::string_view url) {
-  if (url.starts_with("http://")) url.remove_prefix(7);
-  else if (url.find("://") != std::string_view::npos) return {};
+  if (url.starts_with("http://"))
+    url.remove_prefix(7);
+  else if (url.find("://") != std::string_view::npos)
+    return {};
   url = url.substr(0, url.find('/'));
   std::string text(url);
   if (!text.empty() && text.find(':') == std::string::npos) text += ":80";
@@ -194,7 +202,9 @@ std::string HttpClient::shown() const {
 
 std::string HttpClient::open() {
   auto made = std::make_unique<Connection>();
-  if (auto why = connect_any(endpoint_.host, endpoint_.port, std::min(timeout_, connect_timeout_max), made->socket); !why.empty()) return why;
+  if (auto why = connect_any(endpoint_.host, endpoint_.port, std::min(timeout_, connect_timeout_max), made->socket);
+      !why.empty())
+    return why;
   made->socket.limit(timeout_);
   connection_ = std::move(made);
   return {};
@@ -202,7 +212,8 @@ std::string HttpClient::open() {
 
 namespace {
 
-beast_http::request<beast_http::string_body> message_of(const HttpRequest& request, const std::string& host, const std::string& token) {
+beast_http::request<beast_http::string_body> message_of(const HttpRequest& request, const std::string& host,
+                                                        const std::string& token) {
   beast_http::request<beast_http::string_body> message;
   message.version(11);
   message.method_string(request.method);
@@ -220,7 +231,8 @@ beast_http::request<beast_http::string_body> message_of(const HttpRequest& reque
 }
 
 std::string why(const error_code& error) {
-  if (error == beast_http::error::end_of_stream || error == beast_http::error::partial_message) return "the connection was closed";
+  if (error == beast_http::error::end_of_stream || error == beast_http::error::partial_message)
+    return "the connection was closed";
   return error.message();
 }
 
@@ -265,7 +277,8 @@ HttpAnswer HttpClient::send(const HttpRequest& request) {
   }
 }
 
-HttpAnswer HttpClient::follow(const std::string& target, const std::function<bool(std::string_view)>& on_event, const std::function<bool()>& go_on) {
+HttpAnswer HttpClient::follow(const std::string& target, const std::function<bool(std::string_view)>& on_event,
+                              const std::function<bool()>& go_on) {
   HttpAnswer answer;
   connection_.reset();
   if (answer.fault = open(); !answer.fault.empty()) return answer;
@@ -288,8 +301,10 @@ HttpAnswer HttpClient::follow(const std::string& target, const std::function<boo
     parser.get().body() = {bytes.data(), bytes.size(), true};
     beast_http::read_some(connection_->socket, connection_->buffer, parser, error);
     std::string_view part(bytes.data(), bytes.size() - parser.get().body().size);
-    if (answer.status != 200) answer.body += part;
-    else if (!part.empty() && !cutter.take(part, on_event)) break;
+    if (answer.status != 200)
+      answer.body += part;
+    else if (!part.empty() && !cutter.take(part, on_event))
+      break;
     if (error == beast_http::error::need_buffer) error = {};
     if (error == error_code(ETIMEDOUT, boost::system::system_category()) && go_on()) error = {};
     if (error) break;
@@ -302,7 +317,8 @@ std::string url_encoded(std::string_view text) {
   constexpr std::string_view digits = "0123456789ABCDEF";
   std::string out;
   for (char c : text) {
-    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::strchr("-._~:", c) != nullptr;
+    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                 std::strchr("-._~:", c) != nullptr;
     if (plain && c != '\0') {
       out += c;
     } else {

@@ -34,14 +34,15 @@ struct HttpRequest {
   std::string_view method = "GET";
   std::string target{};
   std::string_view body{};
-  std::string_view media = "application/json";                   // of the body, if there is one
+  std::string_view media = "application/json";  // of the body, if there is one
   std::vector<std::pair<std::string, std::string>> headers{};
 };
 
 /// One connection to one server. One thread at a time; movable.
 class HttpClient {
  public:
-  explicit HttpClient(Endpoint endpoint, std::string token = {}, std::chrono::milliseconds timeout = std::chrono::seconds(30));
+  explicit HttpClient(Endpoint endpoint, std::string token = {},
+                      std::chrono::milliseconds timeout = std::chrono::seconds(30));
   ~HttpClient();
   HttpClient(HttpClient&&) noexcept;
   HttpClient& operator=(HttpClient&&) = delete;
@@ -51,8 +52,8 @@ class HttpClient {
   [[nodiscard]] HttpAnswer send(const HttpRequest& request);
   [[nodiscard]] HttpAnswer get(const std::string& target) { return send({"GET", target}); }
 
-  /// Follows a stream of server-sent events. `on_event` gets the data of each and says whether to go on; so does `go_on`
-  /// whenever nothing came for a second. Ends with the stream; the answer's body is then empty.
+  /// Follows a stream of server-sent events. `on_event` gets the data of each and says whether to go on; so does
+  /// `go_on` whenever nothing came for a second. Ends with the stream; the answer's body is then empty.
   [[nodiscard]] HttpAnswer follow(const std::string& target, const std::function<bool(std::string_view data)>& on_event,
                                   const std::function<bool()>& go_on);
 
@@ -74,6 +75,7 @@ class HttpClient {
 [[nodiscard]] std::string url_encoded(std::string_view text);
 
 /// Opens a TCP connection and closes it again; "" or why it failed.
-[[nodiscard]] std::string probe_tcp(const std::string& host, const std::string& port, std::chrono::milliseconds timeout);
+[[nodiscard]] std::string probe_tcp(const std::string& host, const std::string& port,
+                                    std::chrono::milliseconds timeout);
 
 }  // namespace cartwright::cli

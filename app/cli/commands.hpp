@@ -12,7 +12,7 @@
 namespace cartwright::cli {
 
 struct OrderPlace {
-  std::vector<std::string> lines;   // PRODUCT:QTY
+  std::vector<std::string> lines;  // PRODUCT:QTY
   std::string user, payment_token, idempotency_key;
   bool wait = false;
   std::int64_t timeout_ms = 60'000;
@@ -54,7 +54,7 @@ int topics_list(const Context& context);
 struct TopicsTail {
   std::vector<std::string> topics;  // as the table names them or as they are called; none: all of the table
   bool from_beginning = false, dead_letters = false;
-  std::size_t limit = 0;            // 0: until interrupted
+  std::size_t limit = 0;  // 0: until interrupted
 };
 int topics_tail(const Context& context, const TopicsTail& what);
 
@@ -62,8 +62,8 @@ int topics_tail(const Context& context, const TopicsTail& what);
 int print_trace(const Context& context, const std::string& id, Millis since);
 
 struct Broker {
-  int port = -1;        // -1: kafka.broker's
-  int partitions = 0;   // 0: kafka.partitions
+  int port = -1;       // -1: kafka.broker's
+  int partitions = 0;  // 0: kafka.partitions
   bool die_with_parent = false;
 };
 int broker(const Context& context, const Broker& what);

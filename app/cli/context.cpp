@@ -1,5 +1,6 @@
 #include "app/cli/context.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <nlohmann/json.hpp>
 
@@ -10,15 +11,6 @@ namespace cartwright::cli {
 namespace {
 
 volatile std::sig_atomic_t interrupt_seen = 0;
-
-// The detail of a problem document, or the beginning of whatever came instead.
-std::string problem_of(const HttpAnswer& answer) {
-  auto body = nlohmann::json::parse(answer.body, nullptr, false);
-  if (!body.is_object()) return answer.body.substr(0, 200);
-  std::string title = body.value("title", ""), detail = body.value("detail", "");
-  if (detail.empty() || detail == title) return title;
-  return title.empty() ? detail : title + ": " + detail;
-}
 
 std::string advice(int status) {
   switch (status) {
@@ -33,6 +25,17 @@ std::string advice(int status) {
 
 }  // namespace
 
+std::string problem_of(const HttpAnswer& answer) {
+  auto body = nlohmann::json::parse(answer.body, nullptr, false);
+  if (!body.is_object()) return answer.body.substr(0, 200);
+  std::string title = body.value("title", ""), detail = body.value("detail", "");
+  // One sentence, one line.
+  std::replace(detail.begin(), detail.end(), '\n', ' ');
+  detail = options::trimmed(detail);
+  if (detail.empty() || detail == title) return title;
+  return title.empty() ? detail : title + ": " + detail;
+}
+
 Endpoint Context::endpoint() const {
   if (!url.empty()) {
     auto read = endpoint_of(url);
@@ -40,7 +43,9 @@ Endpoint Context::endpoint() const {
     return *read;
   }
   if (options.http_port == 0)
-    throw CommandError("http.listen is " + options.http_listen + ": the node took a free port; say which with --url http://HOST:PORT", exit_usage);
+    throw CommandError(
+        "http.listen is " + options.http_listen + ": the node took a free port; say which with --url http://HOST:PORT",
+        exit_usage);
   // A node that listens everywhere is asked here.
   bool anywhere = options.http_host == "0.0.0.0" || options.http_host == "::" || options.http_host == "*";
   return {anywhere ? "127.0.0.1" : options.http_host, std::to_string(options.http_port)};
@@ -61,14 +66,17 @@ kafka::ClientOptions Context::kafka(const std::string& what_for) const {
 const HttpAnswer& expect_ok(const HttpAnswer& answer, const std::string& tried, const HttpClient& client) {
   if (!answer.fault.empty())
     throw CommandError(tried + ": no answer from " + client.shown() + ": " + answer.fault +
-                       (answer.sent ? "; whether it was carried out is not known" : "") + "; is a node running there? Say where with --url or CARTWRIGHT_URL");
+                       (answer.sent ? "; whether it was carried out is not known" : "") +
+                       "; is a node running there? Say where with --url or CARTWRIGHT_URL");
   if (answer.status >= 200 && answer.status < 300) return answer;
   std::string problem = problem_of(answer);
-  throw CommandError(tried + ": " + client.shown() + " answered " + std::to_string(answer.status) + (problem.empty() ? "" : " (" + problem + ")") +
-                     advice(answer.status));
+  throw CommandError(tried + ": " + client.shown() + " answered " + std::to_string(answer.status) +
+                     (problem.empty() ? "" : " (" + problem + ")") + advice(answer.status));
 }
 
-void fail(const kafka::Error& error) { throw CommandError(kafka::to_string(error), error.misconfigured ? exit_usage : exit_failure); }
+void fail(const kafka::Error& error) {
+  throw CommandError(kafka::to_string(error), error.misconfigured ? exit_usage : exit_failure);
+}
 
 void catch_interrupts() {
   struct sigaction action {};

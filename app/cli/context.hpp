@@ -10,7 +10,7 @@
 namespace cartwright::kafka {
 struct ClientOptions;
 struct Error;
-}
+}  // namespace cartwright::kafka
 
 namespace cartwright::cli {
 
@@ -31,8 +31,8 @@ class CommandError : public std::runtime_error {
 /// What the flags before any command's own say.
 struct Context {
   options::Options options;
-  std::string url;      // --url or CARTWRIGHT_URL; "": http.listen
-  std::string token;    // --token or CARTWRIGHT_TOKEN
+  std::string url;    // --url or CARTWRIGHT_URL; "": http.listen
+  std::string token;  // --token or CARTWRIGHT_TOKEN
   Format format = Format::table;
 
   /// Where the API is asked. Throws CommandError when the configuration does not say.
@@ -45,6 +45,9 @@ struct Context {
 
 /// The body of an answer that is a 2xx. Else throws a CommandError that says what was tried, where, and what to do.
 const HttpAnswer& expect_ok(const HttpAnswer& answer, const std::string& tried, const HttpClient& client);
+
+/// What a problem document says, in one line, or the beginning of whatever came instead.
+[[nodiscard]] std::string problem_of(const HttpAnswer& answer);
 
 /// Throws CommandError; exit code 2 when only another configuration helps.
 [[noreturn]] void fail(const kafka::Error& error);

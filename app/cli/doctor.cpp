@@ -39,22 +39,30 @@ void check_topics(const Context& context, const kafka::TopicsListing& listing, s
   std::size_t missing = 0;
   for (const TopicInfo& row : topics()) {
     const std::string& name = context.options.topics[row.topic];
-    auto at = std::find_if(listing.topics.begin(), listing.topics.end(), [&](const auto& one) { return one.name == name; });
-    if (at == listing.topics.end()) ++missing;
-    else by_partitions[at->partitions].push_back(name);
+    auto at =
+        std::find_if(listing.topics.begin(), listing.topics.end(), [&](const auto& one) { return one.name == name; });
+    if (at == listing.topics.end())
+      ++missing;
+    else
+      by_partitions[at->partitions].push_back(name);
   }
   if (by_partitions.size() > 1) {
     std::string text;
     for (const auto& [partitions, names] : by_partitions)
-      text += (text.empty() ? "" : "; ") + std::to_string(partitions) + " partitions: " + names.front() + (names.size() > 1 ? " and " + std::to_string(names.size() - 1) + " more" : "");
+      text += (text.empty() ? "" : "; ") + std::to_string(partitions) + " partitions: " + names.front() +
+              (names.size() > 1 ? " and " + std::to_string(names.size() - 1) + " more" : "");
     findings.push_back({State::wrong, "topics", "differ in partitions (" + text + ")",
-                        "all order-keyed topics need the same number: delete the odd ones and run `cartwright topics create`, or choose others by TOPIC_..."});
+                        "all order-keyed topics need the same number: delete the odd ones and run `cartwright topics "
+                        "create`, or choose others by TOPIC_..."});
   } else if (by_partitions.empty()) {
-    findings.push_back({State::warning, "topics", "none of them exists yet", "a node creates them when it starts, or `cartwright topics create`"});
+    findings.push_back({State::warning, "topics", "none of them exists yet",
+                        "a node creates them when it starts, or `cartwright topics create`"});
   } else if (missing > 0) {
-    findings.push_back({State::warning, "topics", std::to_string(missing) + " are missing", "a node creates them when it starts, or `cartwright topics create`"});
+    findings.push_back({State::warning, "topics", std::to_string(missing) + " are missing",
+                        "a node creates them when it starts, or `cartwright topics create`"});
   } else {
-    findings.push_back({State::ok, "topics", "all there, " + std::to_string(by_partitions.begin()->first) + " partitions each", ""});
+    findings.push_back(
+        {State::ok, "topics", "all there, " + std::to_string(by_partitions.begin()->first) + " partitions each", ""});
   }
 }
 
@@ -62,7 +70,8 @@ void check_kafka(const Context& context, std::vector<Finding>& findings) {
   auto listing = kafka::list_topics(context.kafka("doctor"), kafka_timeout);
   if (listing.error) {
     findings.push_back({State::wrong, "kafka", listing.error->what,
-                        (listing.error->hint.empty() ? "" : listing.error->hint + "; ") + "`cartwright broker` starts an embedded one, config/kafka/broker a real one"});
+                        (listing.error->hint.empty() ? "" : listing.error->hint + "; ") +
+                            "`cartwright broker` starts an embedded one, config/kafka/broker a real one"});
     return;
   }
   findings.push_back({State::ok, "kafka", context.options.kafka_broker + " answers", ""});
@@ -80,7 +89,8 @@ std::string info_value(std::string_view info, std::string_view name) {
 void check_redis(const Context& context, std::vector<Finding>& findings) {
   auto address = redis::address_of(context.options.redis_url);
   if (!address) {
-    findings.push_back({State::wrong, "redis", options::masked_url(context.options.redis_url) + " is no address of a Redis",
+    findings.push_back({State::wrong, "redis",
+                        options::masked_url(context.options.redis_url) + " is no address of a Redis",
                         "write redis://[[user]:password@]host[:port][/db] or unix:///path"});
     return;
   }
@@ -92,7 +102,8 @@ void check_redis(const Context& context, std::vector<Finding>& findings) {
   auto& connection = std::get<redis::Connection>(opened);
   auto pong = connection.run({"PING"});
   if (!pong.ok()) {
-    findings.push_back({State::wrong, "redis", pong.failure().what, "a password goes into REDIS_URL: redis://:password@host"});
+    findings.push_back(
+        {State::wrong, "redis", pong.failure().what, "a password goes into REDIS_URL: redis://:password@host"});
     return;
   }
   findings.push_back({State::ok, "redis", address->shown() + " answers", ""});
@@ -100,10 +111,13 @@ void check_redis(const Context& context, std::vector<Finding>& findings) {
   if (!info.ok()) return;
   std::string text(info.value().text());
   if (info_value(text, "aof_enabled") == "0")
-    findings.push_back({State::warning, "redis", "keeps no append-only file: a crash costs the stock's last seconds, and a rebuild from the store",
-                        "`redis-cli config set appendonly yes`, and appendonly yes in its configuration file"});
+    findings.push_back(
+        {State::warning, "redis",
+         "keeps no append-only file: a crash costs the stock's last seconds, and a rebuild from the store",
+         "`redis-cli config set appendonly yes`, and appendonly yes in its configuration file"});
   if (std::string policy = info_value(text, "maxmemory_policy"); !policy.empty() && policy != "noeviction")
-    findings.push_back({State::wrong, "redis", "throws keys away when memory is short (maxmemory-policy " + policy + "): stock would vanish",
+    findings.push_back({State::wrong, "redis",
+                        "throws keys away when memory is short (maxmemory-policy " + policy + "): stock would vanish",
                         "`redis-cli config set maxmemory-policy noeviction`"});
 }
 
@@ -111,14 +125,16 @@ void check_sqlite(const std::string& directory, std::vector<Finding>& findings) 
   std::error_code error;
   fs::path where(directory), existing = where;
   if (fs::exists(where, error) && !fs::is_directory(where, error)) {
-    findings.push_back({State::wrong, "store", directory + " is not a directory", "name a directory: DATABASE_URL=sqlite:DIR"});
+    findings.push_back(
+        {State::wrong, "store", directory + " is not a directory", "name a directory: DATABASE_URL=sqlite:DIR"});
     return;
   }
   // The node makes it: then what counts is the nearest that is there.
   while (!existing.empty() && !fs::exists(existing, error)) existing = existing.parent_path();
   if (existing.empty()) existing = ".";
   if (access(existing.c_str(), W_OK | X_OK) != 0) {
-    findings.push_back({State::wrong, "store", existing.string() + " cannot be written: " + std::generic_category().message(errno),
+    findings.push_back({State::wrong, "store",
+                        existing.string() + " cannot be written: " + std::generic_category().message(errno),
                         "give this user the directory, or name another: DATABASE_URL=sqlite:DIR"});
     return;
   }
@@ -126,7 +142,8 @@ void check_sqlite(const std::string& directory, std::vector<Finding>& findings) 
   auto space = fs::space(existing, error);
   constexpr std::uintmax_t little = 512u << 20;
   if (!error && space.available < little)
-    findings.push_back({State::warning, "store", "only " + std::to_string(space.available >> 20) + " MiB are free", "make room: a store that cannot write stops the node's work"});
+    findings.push_back({State::warning, "store", "only " + std::to_string(space.available >> 20) + " MiB are free",
+                        "make room: a store that cannot write stops the node's work"});
 }
 
 void check_postgres(const std::string& url, std::vector<Finding>& findings) {
@@ -138,21 +155,29 @@ void check_postgres(const std::string& url, std::vector<Finding>& findings) {
   if (!connection || PQstatus(connection.get()) != CONNECTION_OK) {
     std::string why = connection ? PQerrorMessage(connection.get()) : "out of memory";
     std::replace(why.begin(), why.end(), '\n', ' ');
-    findings.push_back({State::wrong, "store", "PostgreSQL at " + options::masked_url(url) + ": " + std::string(options::trimmed(why)),
+    findings.push_back({State::wrong, "store",
+                        "PostgreSQL at " + options::masked_url(url) + ": " + std::string(options::trimmed(why)),
                         "start PostgreSQL, or make the role and the database that DATABASE_URL names"});
     return;
   }
-  findings.push_back({State::ok, "store", "PostgreSQL " + std::to_string(PQserverVersion(connection.get()) / 10000) + " at " + options::masked_url(url) + " answers", ""});
+  findings.push_back({State::ok, "store",
+                      "PostgreSQL " + std::to_string(PQserverVersion(connection.get()) / 10000) + " at " +
+                          options::masked_url(url) + " answers",
+                      ""});
   std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(connection.get(), "show synchronous_commit"), PQclear);
   if (PQntuples(result.get()) == 1 && std::string_view(PQgetvalue(result.get(), 0, 0)) == "off")
-    findings.push_back({State::wrong, "store", "PostgreSQL answers before it has written (synchronous_commit off): a crash loses promised orders",
-                        "set synchronous_commit = on for this database"});
+    findings.push_back(
+        {State::wrong, "store",
+         "PostgreSQL answers before it has written (synchronous_commit off): a crash loses promised orders",
+         "set synchronous_commit = on for this database"});
 }
 
 void check_store(const Context& context, std::vector<Finding>& findings) {
   const std::string& url = context.options.database_url;
-  if (url.starts_with("sqlite:")) check_sqlite(url.substr(7), findings);
-  else check_postgres(url, findings);
+  if (url.starts_with("sqlite:"))
+    check_sqlite(url.substr(7), findings);
+  else
+    check_postgres(url, findings);
 }
 
 void check_http(const Context& context, std::vector<Finding>& findings) {
@@ -170,13 +195,13 @@ void check_http(const Context& context, std::vector<Finding>& findings) {
   if (answer.status == 200) {
     findings.push_back({State::ok, "http", "the node at " + client.shown() + " is ready", ""});
   } else if (answer.status == 503) {
-    try {
-      expect_ok(answer, "asking whether it is ready", client);
-    } catch (const CommandError& error) {
-      findings.push_back({State::warning, "http", error.what(), "it goes on by itself once that is mended"});
-    }
+    findings.push_back({State::warning, "http",
+                        "the node at " + client.shown() + " is not ready: " + problem_of(answer),
+                        "it goes on by itself once that is mended"});
   } else {
-    findings.push_back({State::wrong, "http", "something at " + client.shown() + " answers, but no Cartwright node" + (answer.fault.empty() ? "" : ": " + answer.fault),
+    findings.push_back({State::wrong, "http",
+                        "something at " + client.shown() + " answers, but no Cartwright node" +
+                            (answer.fault.empty() ? "" : ": " + answer.fault),
                         "end it, or let the node listen elsewhere: HTTP_LISTEN"});
   }
 }
@@ -186,10 +211,16 @@ void check_tokens(const Context& context, std::vector<Finding>& findings) {
   if (file.empty()) {
     const std::string& host = context.options.http_host;
     bool here = host == "127.0.0.1" || host == "localhost" || host == "::1";
-    if (!here) findings.push_back({State::warning, "http", "listens on " + host + " without tokens: everybody who reaches it may place and cancel orders", "set http.tokens-file"});
+    if (!here)
+      findings.push_back(
+          {State::warning, "http",
+           "listens on " + host + " without tokens: everybody who reaches it may place and cancel orders",
+           "set http.tokens-file"});
     return;
   }
-  if (!std::ifstream(file)) findings.push_back({State::wrong, "http", "the tokens file " + file + " cannot be read", "write one token a line into it, readable by this user alone"});
+  if (!std::ifstream(file))
+    findings.push_back({State::wrong, "http", "the tokens file " + file + " cannot be read",
+                        "write one token a line into it, readable by this user alone"});
 }
 
 }  // namespace
@@ -197,27 +228,33 @@ void check_tokens(const Context& context, std::vector<Finding>& findings) {
 int doctor(const Context& context, const std::vector<std::string>& warnings) {
   std::vector<Finding> findings;
   if (warnings.empty()) findings.push_back({State::ok, "configuration", "is right", ""});
-  for (const auto& warning : warnings) findings.push_back({State::warning, "configuration", warning, "correct it or take it away"});
+  for (const auto& warning : warnings)
+    findings.push_back({State::warning, "configuration", warning, "correct it or take it away"});
   check_kafka(context, findings);
   check_redis(context, findings);
   check_store(context, findings);
   check_http(context, findings);
   check_tokens(context, findings);
-  auto worst = std::any_of(findings.begin(), findings.end(), [](const Finding& one) { return one.state == State::wrong; });
+  auto worst =
+      std::any_of(findings.begin(), findings.end(), [](const Finding& one) { return one.state == State::wrong; });
   auto word = [](State state) { return state == State::ok ? "ok" : state == State::warning ? "warning" : "wrong"; };
   if (context.format == Format::json) {
     std::string out = "[";
     for (std::size_t i = 0; i < findings.size(); ++i) {
       const Finding& one = findings[i];
-      out += std::string(i == 0 ? "\n" : ",\n") + "  {\"check\": " + options::json_text(one.what) + ", \"state\": \"" + word(one.state) + "\", \"says\": " + options::json_text(one.says) +
+      out += std::string(i == 0 ? "\n" : ",\n") + "  {\"check\": " + options::json_text(one.what) + ", \"state\": \"" +
+             word(one.state) + "\", \"says\": " + options::json_text(one.says) +
              ", \"mend\": " + (one.mend.empty() ? "null" : options::json_text(one.mend)) + "}";
     }
     std::cout << out << "\n]\n";
   } else {
     for (const Finding& one : findings) {
-      Colour colour = one.state == State::ok ? Colour::green : one.state == State::warning ? Colour::yellow : Colour::red;
+      Colour colour = one.state == State::ok        ? Colour::green
+                      : one.state == State::warning ? Colour::yellow
+                                                    : Colour::red;
       std::string name = word(one.state);
-      std::cout << coloured(name, colour) << std::string(9 - name.size(), ' ') << one.what << std::string(one.what.size() < 14 ? 14 - one.what.size() : 1, ' ') << one.says << '\n';
+      std::cout << coloured(name, colour) << std::string(9 - name.size(), ' ') << one.what
+                << std::string(one.what.size() < 14 ? 14 - one.what.size() : 1, ' ') << one.says << '\n';
       if (!one.mend.empty()) std::cout << std::string(23, ' ') << "-> " << one.mend << '\n';
     }
   }

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "actors/limits.hpp"
 #include "app/cli/load.hpp"
 
 namespace cartwright::cli {
@@ -15,6 +16,7 @@ using namespace std::chrono_literals;
 
 constexpr auto look_again = 100ms;
 constexpr std::size_t problems_shown_max = 5;
+constexpr std::int64_t runs_stocked = 10, units_more = 1000;  // later runs with the same products need not stock again
 
 std::int64_t number_of(const Json& object, const char* name) {
   auto at = object.find(name);
@@ -28,17 +30,22 @@ std::string text_of(const Json& object, const char* name) {
 
 Json stock_of(HttpClient& client, const std::string& product) {
   std::string tried = "reading the stock of " + product;
-  Json stock = Json::parse(expect_ok(client.get("/v1/stock/" + url_encoded(product)), tried, client).body, nullptr, false);
+  Json stock =
+      Json::parse(expect_ok(client.get("/v1/stock/" + url_encoded(product)), tried, client).body, nullptr, false);
   if (!stock.is_object()) throw CommandError(tried + ": " + client.shown() + " answered something that is no stock");
   return stock;
 }
 
-std::string fault_of_stock(const Json& stock, const std::string& product, std::int64_t sold_before, std::int64_t shipped) {
-  auto available = number_of(stock, "available"), reserved = number_of(stock, "reserved"), sold = number_of(stock, "sold"), stocked = number_of(stock, "stocked");
-  std::string said = product + ": available " + std::to_string(available) + ", reserved " + std::to_string(reserved) + ", sold " + std::to_string(sold) + ", stocked " + std::to_string(stocked);
+std::string fault_of_stock(const Json& stock, const std::string& product, std::int64_t sold_before,
+                           std::int64_t shipped) {
+  auto available = number_of(stock, "available"), reserved = number_of(stock, "reserved"),
+       sold = number_of(stock, "sold"), stocked = number_of(stock, "stocked");
+  std::string said = product + ": available " + std::to_string(available) + ", reserved " + std::to_string(reserved) +
+                     ", sold " + std::to_string(sold) + ", stocked " + std::to_string(stocked);
   if (available + reserved + sold != stocked) return said + ": do not add up";
   if (reserved != 0) return said + ": something is still reserved";
-  if (sold - sold_before != shipped) return said + ": " + std::to_string(shipped) + " were shipped, " + std::to_string(sold - sold_before) + " are sold";
+  if (sold - sold_before != shipped)
+    return said + ": " + std::to_string(shipped) + " were shipped, " + std::to_string(sold - sold_before) + " are sold";
   return {};
 }
 
@@ -46,9 +53,11 @@ std::string fault_of_order(HttpClient& client, const Sample& one) {
   auto answer = client.get("/v1/orders/" + url_encoded(one.id));
   if (!answer.fault.empty()) return "order " + one.id + ": " + answer.fault;
   Json order = Json::parse(answer.body, nullptr, false);
-  if (answer.status != 200 || !order.is_object()) return "order " + one.id + ": GET answered " + std::to_string(answer.status);
+  if (answer.status != 200 || !order.is_object())
+    return "order " + one.id + ": GET answered " + std::to_string(answer.status);
   std::string status = text_of(order, "status"), waiting = text_of(order, "waiting_for");
-  if (status != to_string(one.end) && !(status == "delivered" && one.end == End::shipped)) return "order " + one.id + ": is " + status + ", not " + std::string(to_string(one.end));
+  if (status != to_string(one.end) && !(status == "delivered" && one.end == End::shipped))
+    return "order " + one.id + ": is " + status + ", not " + std::string(to_string(one.end));
   return waiting.empty() ? "" : "order " + one.id + ": is " + status + " and still waits for " + waiting;
 }
 
@@ -82,14 +91,19 @@ std::string read_problem(const HttpAnswer& answer) {
   return std::to_string(answer.status) + (detail.empty() ? "" : " (" + detail + ")");
 }
 
-std::vector<std::int64_t> prepare_stock(HttpClient& client, const Plan& plan, const std::vector<std::int64_t>& units, bool set) {
+std::vector<std::int64_t> prepare_stock(HttpClient& client, const Plan& plan, const std::vector<std::int64_t>& units,
+                                        bool set) {
   std::vector<std::int64_t> sold;
   for (std::size_t i = 0; i < units.size(); ++i) {
     std::string product = plan.product(static_cast<int>(i));
     if (set) {
-      Json body{{"quantity", units[i]}, {"price_minor", 1000 + static_cast<int>(i)}, {"currency", "EUR"}, {"name", "Load product"}};
+      Json body{{"quantity", std::min(limits::stock_max, units[i] * runs_stocked + units_more)},
+                {"price_minor", 1000 + static_cast<int>(i)},
+                {"currency", "EUR"},
+                {"name", "Load product"}};
       std::string bytes = body.dump();
-      expect_ok(client.send({"PUT", "/v1/stock/" + url_encoded(product), bytes, "application/json", {}}), "stocking " + product, client);
+      expect_ok(client.send({"PUT", "/v1/stock/" + url_encoded(product), bytes, "application/json", {}}),
+                "stocking " + product, client);
     }
     // A product that was given a stock just now by a fresh prefix has sold nothing; one that was used before has.
     sold.push_back(number_of(stock_of(client, product), "sold"));
@@ -97,8 +111,8 @@ std::vector<std::int64_t> prepare_stock(HttpClient& client, const Plan& plan, co
   return sold;
 }
 
-std::vector<std::string> check_stock(HttpClient& client, const Plan& plan, const std::vector<std::int64_t>& sold_before, const std::vector<std::int64_t>& shipped,
-                                     std::int64_t patience_ms) {
+std::vector<std::string> check_stock(HttpClient& client, const Plan& plan, const std::vector<std::int64_t>& sold_before,
+                                     const std::vector<std::int64_t>& shipped, std::int64_t patience_ms) {
   auto deadline = Clock::now() + std::chrono::milliseconds(patience_ms);
   std::vector<std::string> problems;
   std::size_t wrong = 0;
@@ -112,7 +126,8 @@ std::vector<std::string> check_stock(HttpClient& client, const Plan& plan, const
     if (fault.empty()) continue;
     if (++wrong <= problems_shown_max) problems.push_back(std::move(fault));
   }
-  if (wrong > problems_shown_max) problems.push_back("... and " + std::to_string(wrong - problems_shown_max) + " products more");
+  if (wrong > problems_shown_max)
+    problems.push_back("... and " + std::to_string(wrong - problems_shown_max) + " products more");
   return problems;
 }
 

@@ -25,9 +25,13 @@ std::string fixed(double number, int digits) {
   return text.data();
 }
 
-double milliseconds_at(const LoadReport& report, double percent) { return static_cast<double>(percentile(report.latencies_us, percent)) / 1000.0; }
+double milliseconds_at(const LoadReport& report, double percent) {
+  return static_cast<double>(percentile(report.latencies_us, percent)) / 1000.0;
+}
 
-double per_order(const LoadReport& report, std::int64_t cpu) { return report.ended > 0 ? static_cast<double>(cpu) / static_cast<double>(report.ended) : 0; }
+double per_order(const LoadReport& report, std::int64_t cpu) {
+  return report.ended > 0 ? static_cast<double>(cpu) / static_cast<double>(report.ended) : 0;
+}
 
 constexpr std::array<double, 4> percents{50, 90, 99, 100};
 constexpr std::array<const char*, 4> percent_names{"p50", "p90", "p99", "max"};
@@ -64,7 +68,8 @@ std::string Plan::body_of(std::int64_t number, const std::string& order_id) cons
   if (products.size() > 1) {
     body += "\"items\":[";
     for (std::size_t i = 0; i < products.size(); ++i)
-      body += (i == 0 ? "{\"product_id\":\"" : ",{\"product_id\":\"") + product_name(products[i]) + "\",\"quantity\":1}";
+      body +=
+          (i == 0 ? "{\"product_id\":\"" : ",{\"product_id\":\"") + product_name(products[i]) + "\",\"quantity\":1}";
     body += "],";
   }
   body += "\"user_id\":\"" + prefix_ + "-user-" + std::to_string(number % 100) + "\"";
@@ -74,16 +79,20 @@ std::string Plan::body_of(std::int64_t number, const std::string& order_id) cons
 
 std::string to_text(const LoadReport& report) {
   std::string out;
-  auto line = [&](const std::string& name, const std::string& text) { out += name + std::string(name.size() < 14 ? 14 - name.size() : 1, ' ') + text + "\n"; };
-  line("orders", grouped(report.ended) + " of " + grouped(report.orders) + " ended in " + fixed(report.seconds, 2) + " s, placed by " + report.via + " in " +
-                     fixed(report.placing_seconds, 2) + " s");
+  auto line = [&](const std::string& name, const std::string& text) {
+    out += name + std::string(name.size() < 14 ? 14 - name.size() : 1, ' ') + text + "\n";
+  };
+  line("orders", grouped(report.ended) + " of " + grouped(report.orders) + " ended in " + fixed(report.seconds, 2) +
+                     " s, placed by " + report.via + " in " + fixed(report.placing_seconds, 2) + " s");
   line("throughput", grouped(static_cast<std::int64_t>(report.per_second() + 0.5)) + " orders/s");
   std::string latency;
   for (std::size_t i = 0; i < percents.size(); ++i)
-    latency += (i == 0 ? "" : "   ") + std::string(percent_names[i]) + " " + fixed(milliseconds_at(report, percents[i]), 1) + " ms";
+    latency += (i == 0 ? "" : "   ") + std::string(percent_names[i]) + " " +
+               fixed(milliseconds_at(report, percents[i]), 1) + " ms";
   line("latency", latency);
   std::string ends;
-  for (std::size_t i = 1; i < end_count; ++i) ends += (i == 1 ? "" : "   ") + std::string(to_string(static_cast<End>(i))) + " " + grouped(report.by_end[i]);
+  for (std::size_t i = 1; i < end_count; ++i)
+    ends += (i == 1 ? "" : "   ") + std::string(to_string(static_cast<End>(i))) + " " + grouped(report.by_end[i]);
   line("ends", ends);
   if (!report.cpu_us.empty()) {
     std::string cpu;
@@ -94,15 +103,19 @@ std::string to_text(const LoadReport& report) {
     }
     line("CPU", cpu + "   together " + fixed(per_order(report, sum), 1) + "   \u00b5s per order");
   }
-  if (report.busy_answers > 0) line("busy", grouped(report.busy_answers) + " orders were refused for a moment and handed in again");
-  if (report.late_ms_max > 50) line("late", "an order was handed in " + fixed(report.late_ms_max, 0) + " ms after its time: the rate is more than this side manages");
+  if (report.busy_answers > 0)
+    line("busy", grouped(report.busy_answers) + " orders were refused for a moment and handed in again");
+  if (report.late_ms_max > 50)
+    line("late", "an order was handed in " + fixed(report.late_ms_max, 0) +
+                     " ms after its time: the rate is more than this side manages");
   if (!report.not_ended.empty()) {
     std::string ids;
     for (const auto& id : report.not_ended) ids += (ids.empty() ? "" : " ") + id;
     line("not ended", grouped(report.accepted - report.ended) + ", the first: " + ids);
   }
   for (const auto& problem : report.problems) line(coloured("wrong", Colour::red), problem);
-  if (report.problems.empty()) line("check", coloured("every order ended as it should, and the stock adds up", Colour::green));
+  if (report.problems.empty())
+    line("check", coloured("every order ended as it should, and the stock adds up", Colour::green));
   return out;
 }
 
@@ -114,15 +127,18 @@ std::string to_json(const LoadReport& report) {
   add("orders", std::to_string(report.orders));
   add("accepted", std::to_string(report.accepted));
   add("ended", std::to_string(report.ended));
-  for (std::size_t i = 1; i < end_count; ++i) add(std::string(to_string(static_cast<End>(i))).c_str(), std::to_string(report.by_end[i]));
+  for (std::size_t i = 1; i < end_count; ++i)
+    add(std::string(to_string(static_cast<End>(i))).c_str(), std::to_string(report.by_end[i]));
   add("seconds", fixed(report.seconds, 3));
   add("placing_seconds", fixed(report.placing_seconds, 3));
   add("orders_per_second", fixed(report.per_second(), 1));
-  for (std::size_t i = 0; i < percents.size(); ++i) add((std::string(percent_names[i]) + "_ms").c_str(), fixed(milliseconds_at(report, percents[i]), 3));
+  for (std::size_t i = 0; i < percents.size(); ++i)
+    add((std::string(percent_names[i]) + "_ms").c_str(), fixed(milliseconds_at(report, percents[i]), 3));
   add("busy_answers", std::to_string(report.busy_answers));
   add("late_ms_max", fixed(report.late_ms_max, 1));
   std::string cpu;
-  for (const auto& [name, used] : report.cpu_us) cpu += (cpu.empty() ? "" : ", ") + options::json_text(name) + ": " + fixed(per_order(report, used), 2);
+  for (const auto& [name, used] : report.cpu_us)
+    cpu += (cpu.empty() ? "" : ", ") + options::json_text(name) + ": " + fixed(per_order(report, used), 2);
   add("cpu_us_per_order", "{" + cpu + "}");
   auto list = [](const std::vector<std::string>& texts) {
     std::string all;

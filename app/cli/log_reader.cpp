@@ -10,8 +10,8 @@
 namespace cartwright::cli {
 namespace {
 
-constexpr int ask_timeout_ms = 10'000;     // of one question to the broker
-constexpr std::size_t batch_max = 2'000;   // records taken from librdkafka's queue at once
+constexpr int ask_timeout_ms = 10'000;    // of one question to the broker
+constexpr std::size_t batch_max = 2'000;  // records taken from librdkafka's queue at once
 
 class Quiet final : public kafka::Listener {
  public:
@@ -21,13 +21,15 @@ class Quiet final : public kafka::Listener {
 
 kafka::Client client_of(const kafka::ClientOptions& options, bool prompt, Quiet& quiet) {
   try {
-    return kafka::make_client(RD_KAFKA_CONSUMER, options, "reader",
-                              {{"fetch.wait.max.ms", prompt ? "10" : "100"},  // the embedded broker answers an empty fetch only after it
-                               {"fetch.min.bytes", "1"},
-                               {"fetch.error.backoff.ms", "100"},
-                               {"queued.min.messages", "20000"},
-                               {"queued.max.messages.kbytes", "32768"}},
-                              {{"enable.partition.eof", "true"}, {"enable.auto.commit", "false"}, {"allow.auto.create.topics", "false"}}, quiet);
+    return kafka::make_client(
+        RD_KAFKA_CONSUMER, options, "reader",
+        {{"fetch.wait.max.ms", prompt ? "10" : "100"},  // the embedded broker answers an empty fetch only after it
+         {"fetch.min.bytes", "1"},
+         {"fetch.error.backoff.ms", "100"},
+         {"queued.min.messages", "20000"},
+         {"queued.max.messages.kbytes", "32768"}},
+        {{"enable.partition.eof", "true"}, {"enable.auto.commit", "false"}, {"allow.auto.create.topics", "false"}},
+        quiet);
   } catch (const kafka::Failure& failure) {
     fail(failure.error());
   }
@@ -41,13 +43,15 @@ LogRecord record_of(const rd_kafka_message_t& message) {
   rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
   record.timestamp = rd_kafka_message_timestamp(&message, &type);
   if (message.key != nullptr) record.key = std::string_view(static_cast<const char*>(message.key), message.key_len);
-  if (message.payload != nullptr) record.value = std::string_view(static_cast<const char*>(message.payload), message.len);
+  if (message.payload != nullptr)
+    record.value = std::string_view(static_cast<const char*>(message.payload), message.len);
   record.header = [&message](const char* name) -> std::optional<std::string> {
     rd_kafka_headers_t* headers = nullptr;
     const void* value = nullptr;
     std::size_t size = 0;
     if (rd_kafka_message_headers(&message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return {};
-    if (rd_kafka_header_get_last(headers, name, &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR || value == nullptr) return {};
+    if (rd_kafka_header_get_last(headers, name, &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR || value == nullptr)
+      return {};
     return std::string(static_cast<const char*>(value), size);
   };
   return record;
@@ -103,9 +107,11 @@ std::vector<Extent> LogReader::extents(const std::vector<std::string>& topics) {
   for (const auto& [name, partitions] : existing(topics)) {
     for (int partition = 0; partition < partitions; ++partition) {
       Extent extent{name, partition};
-      auto code = rd_kafka_query_watermark_offsets(handles_->client.get(), name.c_str(), partition, &extent.begin, &extent.end, ask_timeout_ms);
+      auto code = rd_kafka_query_watermark_offsets(handles_->client.get(), name.c_str(), partition, &extent.begin,
+                                                   &extent.end, ask_timeout_ms);
       if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        fail(kafka::describe(code, "asking for the offsets of " + name + "[" + std::to_string(partition) + "]", handles_->brokers));
+        fail(kafka::describe(code, "asking for the offsets of " + name + "[" + std::to_string(partition) + "]",
+                             handles_->brokers));
       all.push_back(std::move(extent));
     }
   }
@@ -116,10 +122,14 @@ std::vector<std::int64_t> LogReader::offsets_since(const std::vector<Extent>& ex
   std::vector<std::int64_t> offsets;
   for (const Extent& one : extents) offsets.push_back(one.begin);
   auto list = kafka::partitions_list(extents.size());
-  for (const Extent& one : extents) rd_kafka_topic_partition_list_add(list.get(), one.topic.c_str(), one.partition)->offset = since;
-  if (extents.empty() || rd_kafka_offsets_for_times(handles_->client.get(), list.get(), ask_timeout_ms) != RD_KAFKA_RESP_ERR_NO_ERROR) return offsets;
+  for (const Extent& one : extents)
+    rd_kafka_topic_partition_list_add(list.get(), one.topic.c_str(), one.partition)->offset = since;
+  if (extents.empty() ||
+      rd_kafka_offsets_for_times(handles_->client.get(), list.get(), ask_timeout_ms) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return offsets;
   // "At the end" everywhere is what a broker says that does not know times (the embedded one).
-  bool known = std::any_of(list->elems, list->elems + list->cnt, [](const auto& one) { return one.err == RD_KAFKA_RESP_ERR_NO_ERROR && one.offset >= 0; });
+  bool known = std::any_of(list->elems, list->elems + list->cnt,
+                           [](const auto& one) { return one.err == RD_KAFKA_RESP_ERR_NO_ERROR && one.offset >= 0; });
   if (!known) return offsets;
   for (std::size_t i = 0; i < extents.size(); ++i) {
     const auto& answer = list->elems[i];
@@ -144,9 +154,12 @@ std::size_t LogReader::poll(int timeout_ms, const std::function<void(const LogRe
   std::size_t count = 1 + (more > 0 ? static_cast<std::size_t>(more) : 0), ends = 0;
   std::vector<kafka::Message> owned(batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(count));
   for (const auto& message : owned) {
-    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) on_record(record_of(*message));
-    else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) ++ends;
-    else if (kafka::Error error = kafka::describe(message->err, "reading", handles_->brokers); !error.retryable) fail(error);
+    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+      on_record(record_of(*message));
+    else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+      ++ends;
+    else if (kafka::Error error = kafka::describe(message->err, "reading", handles_->brokers); !error.retryable)
+      fail(error);
   }
   return ends;
 }

@@ -1,6 +1,6 @@
 #pragma once
-// Reads topics as a bystander: no consumer group, no commits, any place to begin. For `topics tail`, `order get --trace`
-// and the load generator, never for a node.
+// Reads topics as a bystander: no consumer group, no commits, any place to begin. For `topics tail`, `order get
+// --trace` and the load generator, never for a node.
 
 #include <cstdint>
 #include <functional>

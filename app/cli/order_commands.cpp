@@ -19,14 +19,16 @@ using Json = nlohmann::json;
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr auto look_again = 100ms;         // order place --wait
-constexpr auto follow_again = 1s;          // order watch, after a lost stream
+constexpr auto look_again = 100ms;  // order place --wait
+constexpr auto follow_again = 1s;   // order watch, after a lost stream
 constexpr std::size_t page_max = 500;
 constexpr Millis clocks_apart_max = 3'600'000;  // of whoever wrote records before the order was known
 
 Json parsed(const HttpAnswer& answer, const std::string& tried, const HttpClient& client) {
   auto body = Json::parse(answer.body, nullptr, false);
-  if (body.is_discarded()) throw CommandError(tried + ": " + client.shown() + " answered something that is not JSON: is it a Cartwright node?");
+  if (body.is_discarded())
+    throw CommandError(tried + ": " + client.shown() +
+                       " answered something that is not JSON: is it a Cartwright node?");
   return body;
 }
 
@@ -48,7 +50,8 @@ std::string lines_of(const Json& order) {
   auto items = order.find("items");
   if (items == order.end() || !items->is_array()) return text(order, "product_id") + ":" + text(order, "quantity");
   std::string all;
-  for (const Json& item : *items) all += (all.empty() ? "" : " ") + text(item, "product_id") + ":" + text(item, "quantity");
+  for (const Json& item : *items)
+    all += (all.empty() ? "" : " ") + text(item, "product_id") + ":" + text(item, "quantity");
   return all;
 }
 
@@ -74,21 +77,26 @@ void print_order(const Context& context, const Json& order) {
     return;
   }
   std::string status = text(order, "status"), reason = text(order, "reason");
-  std::vector<std::vector<std::string>> rows{{"order", text(order, "order_id")},
-                                             {"status", coloured(status, colour_of(status)) + (reason == "-" ? "" : " (" + reason + ")")},
-                                             {"waiting for", text(order, "waiting_for") + (text(order, "waiting_until") == "-" ? "" : " until " + text(order, "waiting_until"))},
-                                             {"user", text(order, "user_id")},
-                                             {"lines", lines_of(order)},
-                                             {"amount", amount_of(order)},
-                                             {"txn", text(order, "txn_id")},
-                                             {"tracking", text(order, "tracking_id")},
-                                             {"created", text(order, "created_at")},
-                                             {"updated", text(order, "updated_at")},
-                                             {"version", text(order, "version")}};
-  for (const auto& row : rows) std::cout << coloured(row[0], Colour::grey) << std::string(13 - row[0].size(), ' ') << row[1] << '\n';
+  std::vector<std::vector<std::string>> rows{
+      {"order", text(order, "order_id")},
+      {"status", coloured(status, colour_of(status)) + (reason == "-" ? "" : " (" + reason + ")")},
+      {"waiting for", text(order, "waiting_for") +
+                          (text(order, "waiting_until") == "-" ? "" : " until " + text(order, "waiting_until"))},
+      {"user", text(order, "user_id")},
+      {"lines", lines_of(order)},
+      {"amount", amount_of(order)},
+      {"txn", text(order, "txn_id")},
+      {"tracking", text(order, "tracking_id")},
+      {"created", text(order, "created_at")},
+      {"updated", text(order, "updated_at")},
+      {"version", text(order, "version")}};
+  for (const auto& row : rows)
+    std::cout << coloured(row[0], Colour::grey) << std::string(13 - row[0].size(), ' ') << row[1] << '\n';
 }
 
-std::string path_of(const std::string& id, const std::string& rest = "") { return "/v1/orders/" + url_encoded(id) + rest; }
+std::string path_of(const std::string& id, const std::string& rest = "") {
+  return "/v1/orders/" + url_encoded(id) + rest;
+}
 
 Json fetch(HttpClient& client, const std::string& id) {
   std::string tried = "order " + id;
@@ -129,8 +137,9 @@ Json wait_for_end(HttpClient& client, const std::string& id, std::int64_t timeou
     }
     if (is_end(order) || interrupted()) return order;
     if (Clock::now() >= deadline)
-      throw CommandError("order " + id + ": " + last + " and waiting for " + text(order, "waiting_for") + " after " + options::spell_duration(timeout_ms) +
-                         "; look again with `cartwright order get " + id + " --trace`");
+      throw CommandError("order " + id + ": " + last + " and waiting for " + text(order, "waiting_for") + " after " +
+                         options::spell_duration(timeout_ms) + "; look again with `cartwright order get " + id +
+                         " --trace`");
     std::this_thread::sleep_for(look_again);
   }
 }
@@ -141,7 +150,8 @@ int post(const Context& context, const std::string& id, const std::string& verb)
   auto answer = client.send({"POST", path_of(id, "/" + verb), {}, {}, {}});
   expect_ok(answer, tried, client);
   Json body = Json::parse(answer.body, nullptr, false);
-  print_order(context, body.is_object() && body.contains("status") && body["status"].is_string() ? body : fetch(client, id));
+  print_order(context,
+              body.is_object() && body.contains("status") && body["status"].is_string() ? body : fetch(client, id));
   return exit_ok;
 }
 
@@ -155,7 +165,8 @@ int order_place(const Context& context, const OrderPlace& what) {
     body["product_id"] = lines[0].product;
     body["quantity"] = lines[0].quantity;
   } else {
-    for (const OrderLine& line : lines) body["items"].push_back({{"product_id", line.product}, {"quantity", line.quantity}});
+    for (const OrderLine& line : lines)
+      body["items"].push_back({{"product_id", line.product}, {"quantity", line.quantity}});
   }
   if (!what.payment_token.empty()) body["payment_token"] = what.payment_token;
   HttpClient client = context.http();
@@ -224,7 +235,8 @@ int order_list(const Context& context, const OrderList& what) {
   std::vector<std::vector<std::string>> rows;
   for (const Json& order : all) {
     std::string status = text(order, "status"), reason = text(order, "reason");
-    rows.push_back({text(order, "order_id"), coloured(status, colour_of(status)), reason, text(order, "waiting_for"), text(order, "user_id"), text(order, "updated_at"), lines_of(order)});
+    rows.push_back({text(order, "order_id"), coloured(status, colour_of(status)), reason, text(order, "waiting_for"),
+                    text(order, "user_id"), text(order, "updated_at"), lines_of(order)});
   }
   print_table(std::cout, {"ORDER", "STATUS", "REASON", "WAITING FOR", "USER", "UPDATED", "LINES"}, rows);
   if (more) std::cerr << "there are more; --limit shows them\n";
@@ -246,8 +258,9 @@ int order_watch(const Context& context, const std::string& id) {
       std::cout << order.dump() << std::endl;
     } else {
       std::string status = text(order, "status"), reason = text(order, "reason"), waiting = text(order, "waiting_for");
-      std::cout << coloured(text(order, "updated_at"), Colour::grey) << "  " << coloured(status, colour_of(status)) << (reason == "-" ? "" : " (" + reason + ")")
-                << (waiting == "-" ? "" : ", waiting for " + waiting) << (text(order, "tracking_id") == "-" ? "" : ", tracking " + text(order, "tracking_id")) << std::endl;
+      std::cout << coloured(text(order, "updated_at"), Colour::grey) << "  " << coloured(status, colour_of(status))
+                << (reason == "-" ? "" : " (" + reason + ")") << (waiting == "-" ? "" : ", waiting for " + waiting)
+                << (text(order, "tracking_id") == "-" ? "" : ", tracking " + text(order, "tracking_id")) << std::endl;
     }
     return !ended && !interrupted();
   };

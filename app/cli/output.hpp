@@ -10,7 +10,8 @@
 namespace cartwright::cli {
 
 /// Prints rows under a header in columns as wide as they need; the last column is not padded.
-void print_table(std::ostream& out, const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows);
+void print_table(std::ostream& out, const std::vector<std::string>& header,
+                 const std::vector<std::vector<std::string>>& rows);
 
 enum class Colour : std::uint8_t { none, green, yellow, red, grey };
 /// `text` in a colour when `descriptor` is a terminal that wants colours.

@@ -50,7 +50,9 @@ std::map<std::string, Connection> connections_by_inode() {
       std::string slot, local, remote, state, queues, timer, retransmits, owner, timeout, inode;
       fields >> slot >> local >> remote >> state >> queues >> timer >> retransmits >> owner >> timeout >> inode;
       if (state != tcp_state_listening && state != tcp_state_established) continue;
-      auto port = [](const std::string& address) { return static_cast<int>(std::strtol(address.c_str() + address.rfind(':') + 1, nullptr, 16)); };
+      auto port = [](const std::string& address) {
+        return static_cast<int>(std::strtol(address.c_str() + address.rfind(':') + 1, nullptr, 16));
+      };
       all[inode] = {port(local), port(remote), state == tcp_state_listening};
     }
   }
@@ -59,7 +61,7 @@ std::map<std::string, Connection> connections_by_inode() {
 
 struct Process {
   int pid = 0, parent = 0;
-  std::string command;                  // the whole command line, words separated by blanks
+  std::string command;  // the whole command line, words separated by blanks
   std::vector<Connection> connections;
 };
 
@@ -90,7 +92,8 @@ std::vector<Process> processes_now() {
       if (readlink(path.c_str(), target.data(), target.size() - 1) <= 0) continue;
       std::string text = target.data();
       if (!text.starts_with("socket:[")) continue;
-      if (auto at = connections.find(text.substr(8, text.size() - 9)); at != connections.end()) one.connections.push_back(at->second);
+      if (auto at = connections.find(text.substr(8, text.size() - 9)); at != connections.end())
+        one.connections.push_back(at->second);
     }
     all.push_back(std::move(one));
   }
@@ -98,7 +101,8 @@ std::vector<Process> processes_now() {
 }
 
 bool has_words(const std::string& command, const std::vector<std::string>& words) {
-  return std::all_of(words.begin(), words.end(), [&](const std::string& word) { return command.find(word) != std::string::npos; });
+  return std::all_of(words.begin(), words.end(),
+                     [&](const std::string& word) { return command.find(word) != std::string::npos; });
 }
 
 // `/usr/bin/cartwright node ...`: the program's name, then the command.
@@ -114,7 +118,9 @@ bool is_ours(const std::string& command, const std::string& verb) {
 
 bool is_broker(const Process& one) { return has_words(one.command, {"kafka.Kafka"}) || is_ours(one.command, "broker"); }
 bool is_redis(const Process& one) { return one.command.find("redis-server") != std::string::npos; }
-bool is_postgres(const Process& one) { return one.command.find("postgres") != std::string::npos && one.command.find("psql") == std::string::npos; }
+bool is_postgres(const Process& one) {
+  return one.command.find("postgres") != std::string::npos && one.command.find("psql") == std::string::npos;
+}
 bool is_node(const Process& one) { return is_ours(one.command, "node"); }
 
 std::set<int> family_of(const std::vector<Process>& all, const std::set<int>& heads) {
@@ -127,7 +133,8 @@ std::set<int> family_of(const std::vector<Process>& all, const std::set<int>& he
   return family;
 }
 
-std::vector<Watched> servers(const std::vector<Process>& all, const std::string& name, bool (*matches)(const Process&), int port) {
+std::vector<Watched> servers(const std::vector<Process>& all, const std::string& name, bool (*matches)(const Process&),
+                             int port) {
   std::set<int> heads, alike;
   for (const Process& one : all) {
     if (!matches(one)) continue;
@@ -151,8 +158,9 @@ std::vector<Watched> find_processes(const ServerPorts& ports) {
   for (const Process& one : all) {
     if (!is_node(one)) continue;
     nodes.push_back({"node", one.pid});
-    bool ours = std::any_of(one.connections.begin(), one.connections.end(),
-                            [&](const Connection& connection) { return !connection.listening && connection.remote_port == ports.kafka; });
+    bool ours = std::any_of(one.connections.begin(), one.connections.end(), [&](const Connection& connection) {
+      return !connection.listening && connection.remote_port == ports.kafka;
+    });
     if (ours) connected.push_back({"node", one.pid});
   }
   add(connected.empty() ? nodes : connected);

@@ -24,22 +24,28 @@ void print_stock(const Context& context, const Json& body) {
   }
   std::vector<std::vector<std::string>> rows;
   auto add = [&](const Json& one) {
-    rows.push_back({text(one, "product_id"), text(one, "available"), text(one, "reserved"), text(one, "sold"), text(one, "stocked"), text(one, "price_minor"), text(one, "currency"), text(one, "name")});
+    rows.push_back({text(one, "product_id"), text(one, "available"), text(one, "reserved"), text(one, "sold"),
+                    text(one, "stocked"), text(one, "price_minor"), text(one, "currency"), text(one, "name")});
   };
   if (body.is_array())
     for (const Json& one : body) add(one);
-  else add(body);
+  else
+    add(body);
   print_table(std::cout, {"PRODUCT", "AVAILABLE", "RESERVED", "SOLD", "STOCKED", "PRICE", "CURRENCY", "NAME"}, rows);
 }
 
 int answered(const Context& context, const HttpAnswer& answer, const std::string& tried, const HttpClient& client) {
   Json body = Json::parse(expect_ok(answer, tried, client).body, nullptr, false);
-  if (body.is_discarded()) throw CommandError(tried + ": " + client.shown() + " answered something that is not JSON: is it a Cartwright node?");
+  if (body.is_discarded())
+    throw CommandError(tried + ": " + client.shown() +
+                       " answered something that is not JSON: is it a Cartwright node?");
   print_stock(context, body);
   return exit_ok;
 }
 
-std::string path_of(const std::string& product, const std::string& rest = "") { return "/v1/stock/" + url_encoded(product) + rest; }
+std::string path_of(const std::string& product, const std::string& rest = "") {
+  return "/v1/stock/" + url_encoded(product) + rest;
+}
 
 }  // namespace
 
@@ -50,7 +56,8 @@ int stock_set(const Context& context, const StockSet& what) {
   if (!what.name.empty()) body["name"] = what.name;
   std::string bytes = body.dump(-1, ' ', false, Json::error_handler_t::replace);
   HttpClient client = context.http();
-  return answered(context, client.send({"PUT", path_of(what.product), bytes, "application/json", {}}), "setting the stock of " + what.product, client);
+  return answered(context, client.send({"PUT", path_of(what.product), bytes, "application/json", {}}),
+                  "setting the stock of " + what.product, client);
 }
 
 int stock_adjust(const Context& context, const StockAdjust& what) {
@@ -59,8 +66,11 @@ int stock_adjust(const Context& context, const StockAdjust& what) {
   // With a key of its own a lost connection does not adjust twice.
   if (std::random_device random; key.empty()) key = "cli-" + std::to_string(random()) + std::to_string(random());
   HttpClient client = context.http();
-  return answered(context, client.send({"POST", path_of(what.product, "/adjustments"), bytes, "application/json", {{"Idempotency-Key", key}}}),
-                  "adjusting the stock of " + what.product, client);
+  return answered(
+      context,
+      client.send(
+          {"POST", path_of(what.product, "/adjustments"), bytes, "application/json", {{"Idempotency-Key", key}}}),
+      "adjusting the stock of " + what.product, client);
 }
 
 int stock_get(const Context& context, const std::string& product) {

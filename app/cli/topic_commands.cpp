@@ -48,8 +48,8 @@ struct Found {
 };
 
 Found kept(const LogRecord& record) {
-  Found found{std::string(record.topic), text_or_note(record.key), text_or_note(record.value), record.header("ce_id").value_or(""),
-              record.header("dlq_cause").value_or("")};
+  Found found{std::string(record.topic), text_or_note(record.key), text_or_note(record.value),
+              record.header("ce_id").value_or(""), record.header("dlq_cause").value_or("")};
   found.has_key = record.key.has_value();
   found.has_value = record.value.has_value();
   found.partition = record.partition;
@@ -59,7 +59,10 @@ Found kept(const LogRecord& record) {
 }
 
 std::string json_line(const Found& one) {
-  Json line{{"topic", one.topic}, {"partition", one.partition}, {"offset", one.offset}, {"timestamp", rfc3339(one.timestamp)}};
+  Json line{{"topic", one.topic},
+            {"partition", one.partition},
+            {"offset", one.offset},
+            {"timestamp", rfc3339(one.timestamp)}};
   line["key"] = one.has_key ? Json(one.key) : Json();
   line["ce_id"] = one.ce_id.empty() ? Json() : Json(one.ce_id);
   if (!one.cause.empty()) line["dlq_cause"] = one.cause;
@@ -78,7 +81,9 @@ std::vector<Found> records_of(const Context& context, const std::string& id, Mil
   LogReader reader(context.kafka("trace"), false);
   // Every partition: a foreign program may have put its answers anywhere.
   auto extents = reader.extents(all_topics(context.options.topics, true));
-  if (extents.empty()) throw CommandError("kafka: " + context.options.kafka_broker + " has none of the topics; `cartwright topics create` makes them");
+  if (extents.empty())
+    throw CommandError("kafka: " + context.options.kafka_broker +
+                       " has none of the topics; `cartwright topics create` makes them");
   std::vector<std::int64_t> offsets;
   if (since > 0) offsets = reader.offsets_since(extents, since);
   std::size_t open = 0;
@@ -98,8 +103,10 @@ std::vector<Found> records_of(const Context& context, const std::string& id, Mil
     });
     open -= std::min(open, ends);
   }
-  if (open > 0 && !interrupted()) throw CommandError("kafka: " + context.options.kafka_broker + ": stopped answering while the topics were read");
-  std::stable_sort(found.begin(), found.end(), [](const Found& a, const Found& b) { return a.timestamp < b.timestamp; });
+  if (open > 0 && !interrupted())
+    throw CommandError("kafka: " + context.options.kafka_broker + ": stopped answering while the topics were read");
+  std::stable_sort(found.begin(), found.end(),
+                   [](const Found& a, const Found& b) { return a.timestamp < b.timestamp; });
   return found;
 }
 
@@ -122,7 +129,8 @@ Colour colour_of(order::Verdict verdict) {
 }  // namespace
 
 int topics_create(const Context& context) {
-  auto result = kafka::ensure_topics(context.kafka("topics"), context.options.topics, context.options.kafka_partitions, broker_timeout);
+  auto result = kafka::ensure_topics(context.kafka("topics"), context.options.topics, context.options.kafka_partitions,
+                                     broker_timeout);
   if (result.error) fail(*result.error);
   if (context.format == Format::json) {
     std::cout << Json{{"partitions", result.partitions}, {"created", result.created}}.dump(2) << '\n';
@@ -144,11 +152,14 @@ int topics_list(const Context& context) {
     json.push_back({{"name", topic.name}, {"partitions", topic.partitions}, {"order_keyed", keyed}});
     rows.push_back({topic.name, std::to_string(topic.partitions), use});
   }
-  if (context.format == Format::json) std::cout << json.dump(2) << '\n';
-  else print_table(std::cout, {"TOPIC", "PARTITIONS", "ORDER-KEYED"}, rows);
+  if (context.format == Format::json)
+    std::cout << json.dump(2) << '\n';
+  else
+    print_table(std::cout, {"TOPIC", "PARTITIONS", "ORDER-KEYED"}, rows);
   std::vector<std::string> missing;
   for (const auto& name : all_topics(context.options.topics, false))
-    if (std::none_of(listing.topics.begin(), listing.topics.end(), [&](const auto& one) { return one.name == name; })) missing.push_back(name);
+    if (std::none_of(listing.topics.begin(), listing.topics.end(), [&](const auto& one) { return one.name == name; }))
+      missing.push_back(name);
   if (!missing.empty()) {
     std::cerr << "missing: ";
     for (std::size_t i = 0; i < missing.size(); ++i) std::cerr << (i == 0 ? "" : ", ") << missing[i];
@@ -167,7 +178,8 @@ int topics_tail(const Context& context, const TopicsTail& what) {
     bool there = std::any_of(extents.begin(), extents.end(), [&](const Extent& one) { return one.topic == name; });
     if (there || what.topics.empty()) continue;
     std::string meant = options::nearest(name, all_topics(context.options.topics, true));
-    throw CommandError("kafka: " + context.options.kafka_broker + " has no topic " + name + (meant.empty() ? "" : "; did you mean " + meant + "?") +
+    throw CommandError("kafka: " + context.options.kafka_broker + " has no topic " + name +
+                       (meant.empty() ? "" : "; did you mean " + meant + "?") +
                        " (`cartwright topics list` shows all)");
   }
   for (const Extent& one : extents) reader.start(one, what.from_beginning ? one.begin : one.end);
@@ -181,8 +193,9 @@ int topics_tail(const Context& context, const TopicsTail& what) {
       if (context.format == Format::json) {
         std::cout << json_line(one) << '\n';
       } else {
-        std::cout << coloured(rfc3339(one.timestamp), Colour::grey) << "  " << coloured(one.topic, Colour::green) << '[' << one.partition << "]@" << one.offset << "  "
-                  << printable(one.key) << "  " << printable(one.value) << (one.cause.empty() ? "" : "  cause: " + printable(one.cause)) << '\n';
+        std::cout << coloured(rfc3339(one.timestamp), Colour::grey) << "  " << coloured(one.topic, Colour::green) << '['
+                  << one.partition << "]@" << one.offset << "  " << printable(one.key) << "  " << printable(one.value)
+                  << (one.cause.empty() ? "" : "  cause: " + printable(one.cause)) << '\n';
       }
     });
     std::cout.flush();
@@ -197,11 +210,14 @@ int print_trace(const Context& context, const std::string& id, Millis since) {
   } else {
     std::vector<std::vector<std::string>> rows;
     for (const Found& one : found)
-      rows.push_back({rfc3339(one.timestamp), one.topic + "[" + std::to_string(one.partition) + "]@" + std::to_string(one.offset), one.ce_id.empty() ? "-" : printable(one.ce_id),
+      rows.push_back({rfc3339(one.timestamp),
+                      one.topic + "[" + std::to_string(one.partition) + "]@" + std::to_string(one.offset),
+                      one.ce_id.empty() ? "-" : printable(one.ce_id),
                       printable(one.value) + (one.cause.empty() ? "" : "  cause: " + printable(one.cause))});
     print_table(std::cout, {"TIME", "TOPIC[PARTITION]@OFFSET", "CE_ID", "PAYLOAD"}, rows);
   }
-  if (found.empty()) std::cerr << "no topic at " << context.options.kafka_broker << " has a record of order " << id << '\n';
+  if (found.empty())
+    std::cerr << "no topic at " << context.options.kafka_broker << " has a record of order " << id << '\n';
   return found.empty() ? exit_failure : exit_ok;
 }
 
@@ -229,17 +245,22 @@ int explain_table(const Context& context, const std::string& state) {
   auto pairs = order::table();
   if (!state.empty()) {
     std::vector<std::string> states;
-    for (std::size_t s = 0; s < order::state_count; ++s) states.emplace_back(order::to_string(static_cast<order::State>(s)));
+    for (std::size_t s = 0; s < order::state_count; ++s)
+      states.emplace_back(order::to_string(static_cast<order::State>(s)));
     if (std::find(states.begin(), states.end(), state) == states.end()) {
       std::string meant = options::nearest(state, states);
-      throw CommandError("there is no state " + state + (meant.empty() ? "" : "; did you mean " + meant + "?"), exit_usage);
+      throw CommandError("there is no state " + state + (meant.empty() ? "" : "; did you mean " + meant + "?"),
+                         exit_usage);
     }
     std::erase_if(pairs, [&](const order::Pair& pair) { return order::to_string(pair.state) != state; });
   }
   if (context.format == Format::json) {
     Json rows = Json::array();
     for (const auto& pair : pairs)
-      rows.push_back({{"state", order::to_string(pair.state)}, {"happening", order::to_string(pair.happening)}, {"verdict", order::to_string(pair.verdict)}, {"says", pair.says}});
+      rows.push_back({{"state", order::to_string(pair.state)},
+                      {"happening", order::to_string(pair.happening)},
+                      {"verdict", order::to_string(pair.verdict)},
+                      {"says", pair.says}});
     std::cout << rows.dump(2) << '\n';
     return exit_ok;
   }
@@ -251,7 +272,8 @@ int explain_table(const Context& context, const std::string& state) {
   for (const auto& pair : pairs) {
     if (before == nullptr || before->state != pair.state) rows.push_back({"", "", ""});
     bool first = before == nullptr || before->state != pair.state;
-    rows.push_back({first ? std::string(order::to_string(pair.state)) : "", std::string(order::to_string(pair.happening)),
+    rows.push_back({first ? std::string(order::to_string(pair.state)) : "",
+                    std::string(order::to_string(pair.happening)),
                     coloured(order::to_string(pair.verdict), colour_of(pair.verdict)), std::string(pair.says)});
     before = &pair;
   }

@@ -16,11 +16,13 @@ constexpr std::size_t topic_bytes_max = 249 - 4;  // Kafka's limit, less ".dlq"
 
 bool all_of(std::string_view text, std::string_view more) {
   return std::all_of(text.begin(), text.end(), [&](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || more.find(c) != std::string_view::npos;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           more.find(c) != std::string_view::npos;
   });
 }
 
-// -- what is wrong with a text -------------------------------------------------------------------------------------------
+// -- what is wrong with a text
+// -------------------------------------------------------------------------------------------
 
 std::string fault_of_brokers(const std::string& text) {
   auto brokers = split(text, ',');
@@ -69,15 +71,17 @@ Roles read_roles(const std::string& text) {
     auto role = role_named(name);
     if (!role) {
       std::string meant = nearest(name, known);
-      return {0, "has the unknown role " + name + (meant.empty() ? ": the roles are order, inventory, payment, shipping, notification"
-                                                                 : ": did you mean " + meant + "?")};
+      return {0, "has the unknown role " + name +
+                     (meant.empty() ? ": the roles are order, inventory, payment, shipping, notification"
+                                    : ": did you mean " + meant + "?")};
     }
     read.set |= bit(*role);
   }
   return read;
 }
 
-// -- rows ----------------------------------------------------------------------------------------------------------------
+// -- rows
+// ----------------------------------------------------------------------------------------------------------------
 
 using TextCheck = std::string (*)(const std::string&);
 
@@ -93,13 +97,15 @@ Option text_option(std::string name, std::vector<std::string> environment, std::
   return row;
 }
 
-std::string outside(std::int64_t value, std::int64_t least, std::int64_t most, const std::function<std::string(std::int64_t)>& spell) {
+std::string outside(std::int64_t value, std::int64_t least, std::int64_t most,
+                    const std::function<std::string(std::int64_t)>& spell) {
   if (value >= least && value <= most) return {};
   return "is outside " + spell(least) + " to " + spell(most);
 }
 
 template <class Assign>
-Option duration_option(std::string name, std::int64_t fallback, std::int64_t least, std::int64_t most, std::string help, Assign assign) {
+Option duration_option(std::string name, std::int64_t fallback, std::int64_t least, std::int64_t most, std::string help,
+                       Assign assign) {
   Option row{std::move(name), {}, Kind::duration, spell_duration(fallback), least, most};
   row.help = std::move(help);
   row.set = [=](Options& options, const std::string& text) {
@@ -112,7 +118,8 @@ Option duration_option(std::string name, std::int64_t fallback, std::int64_t lea
 }
 
 template <class Assign>
-Option number_option(std::string name, std::int64_t fallback, std::int64_t least, std::int64_t most, std::string help, Assign assign) {
+Option number_option(std::string name, std::int64_t fallback, std::int64_t least, std::int64_t most, std::string help,
+                     Assign assign) {
   Option row{std::move(name), {}, Kind::number, std::to_string(fallback), least, most};
   row.help = std::move(help);
   row.set = [=](Options& options, const std::string& text) {
@@ -124,7 +131,8 @@ Option number_option(std::string name, std::int64_t fallback, std::int64_t least
   return row;
 }
 
-Option choice_option(std::string name, std::vector<std::string> choices, std::string fallback, std::string help, std::string Options::*member) {
+Option choice_option(std::string name, std::vector<std::string> choices, std::string fallback, std::string help,
+                     std::string Options::*member) {
   Option row{std::move(name), {}, Kind::choice, std::move(fallback)};
   row.choices = choices;
   row.help = std::move(help);
@@ -138,30 +146,35 @@ Option choice_option(std::string name, std::vector<std::string> choices, std::st
   return row;
 }
 
-Option settings_duration(std::string name, std::int64_t fallback, std::int64_t least, std::int64_t most, std::string help,
-                         std::int64_t Settings::*member) {
+Option settings_duration(std::string name, std::int64_t fallback, std::int64_t least, std::int64_t most,
+                         std::string help, std::int64_t Settings::*member) {
   return duration_option(std::move(name), fallback, least, most, std::move(help),
                          [member](Options& options, std::int64_t value) { options.settings.*member = value; });
 }
 
 void add_kafka(std::vector<Option>& rows) {
-  rows.push_back(text_option("kafka.broker", {"KAFKA_BROKER", "KAFKA_BROKERS", "KAFKA_BOOTSTRAP_SERVERS"}, "127.0.0.1:9092",
-                             "The brokers to begin with, host:port,...", &Options::kafka_broker, fault_of_brokers));
-  rows.push_back(text_option(
-      "kafka.group-prefix", {"GROUP_PREFIX"}, "cartwright", "Consumer groups are <prefix>.<role>; the same on every node of one system.",
-      &Options::kafka_group_prefix, [](const std::string& text) -> std::string {
-        return text.size() <= 200 && all_of(text, "._-") ? "" : "is not 1 to 200 letters of [A-Za-z0-9._-]";
-      }));
-  rows.push_back(duration_option("kafka.session-timeout", 6 * seconds, 1 * seconds, 5 * minutes,
-                                 "How long a node may be silent before the others take its shards.",
-                                 [](Options& o, std::int64_t value) { o.kafka_session_timeout = milliseconds(value); }));
+  rows.push_back(text_option("kafka.broker", {"KAFKA_BROKER", "KAFKA_BROKERS", "KAFKA_BOOTSTRAP_SERVERS"},
+                             "127.0.0.1:9092", "The brokers to begin with, host:port,...", &Options::kafka_broker,
+                             fault_of_brokers));
+  rows.push_back(text_option("kafka.group-prefix", {"GROUP_PREFIX"}, "cartwright",
+                             "Consumer groups are <prefix>.<role>; the same on every node of one system.",
+                             &Options::kafka_group_prefix, [](const std::string& text) -> std::string {
+                               return text.size() <= 200 && all_of(text, "._-")
+                                          ? ""
+                                          : "is not 1 to 200 letters of [A-Za-z0-9._-]";
+                             }));
+  rows.push_back(
+      duration_option("kafka.session-timeout", 6 * seconds, 1 * seconds, 5 * minutes,
+                      "How long a node may be silent before the others take its shards.",
+                      [](Options& o, std::int64_t value) { o.kafka_session_timeout = milliseconds(value); }));
   rows.push_back(number_option("kafka.partitions", 4, 1, 1000,
                                "Partitions of topics that a node has to create; fixed by the first order ever placed.",
                                [](Options& o, std::int64_t value) {
                                  o.kafka_partitions = static_cast<int>(value);
                                  o.settings.partitions = static_cast<int>(value);
                                }));
-  rows.push_back(duration_option("kafka.linger", 1, 0, 1 * seconds, "How long a batch of records waits for more before it is sent.",
+  rows.push_back(duration_option("kafka.linger", 1, 0, 1 * seconds,
+                                 "How long a batch of records waits for more before it is sent.",
                                  [](Options& o, std::int64_t value) { o.kafka_linger = milliseconds(value); }));
 }
 
@@ -182,17 +195,22 @@ void add_topics(std::vector<Option>& rows) {
 
 void add_servers(std::vector<Option>& rows) {
   rows.push_back(text_option("redis.url", {"REDIS_URL"}, "redis://127.0.0.1:6379",
-                             "The stock: redis://[[user]:password@]host[:port][/db] or unix:///path.", &Options::redis_url, fault_of_redis, true));
-  rows.push_back(text_option("database.url", {"DATABASE_URL"}, "sqlite:.cartwright/data",
-                             "The store: sqlite:DIRECTORY for one node, postgresql://user:password@host/database for several.",
-                             &Options::database_url, fault_of_database, true));
-  rows.push_back(text_option("http.listen", {"HTTP_LISTEN"}, "127.0.0.1:8080", "Where the API and the console listen, host:port; port 0 takes a free one.",
+                             "The stock: redis://[[user]:password@]host[:port][/db] or unix:///path.",
+                             &Options::redis_url, fault_of_redis, true));
+  rows.push_back(
+      text_option("database.url", {"DATABASE_URL"}, "sqlite:.cartwright/data",
+                  "The store: sqlite:DIRECTORY for one node, postgresql://user:password@host/database for several.",
+                  &Options::database_url, fault_of_database, true));
+  rows.push_back(text_option("http.listen", {"HTTP_LISTEN"}, "127.0.0.1:8080",
+                             "Where the API and the console listen, host:port; port 0 takes a free one.",
                              &Options::http_listen, [](const std::string& text) -> std::string {
                                return host_port(text) ? "" : "is not host:port (IPv6 as [::1]:8080)";
                              }));
-  rows.push_back(number_option("http.max-connections", 2000, 1, 100'000, "Connections at once; more are refused.",
-                               [](Options& o, std::int64_t value) { o.http_max_connections = static_cast<std::size_t>(value); }));
-  rows.push_back(text_option("http.tokens-file", {}, "", "A file of the tokens that may call the API; without it everybody may.",
+  rows.push_back(
+      number_option("http.max-connections", 2000, 1, 100'000, "Connections at once; more are refused.",
+                    [](Options& o, std::int64_t value) { o.http_max_connections = static_cast<std::size_t>(value); }));
+  rows.push_back(text_option("http.tokens-file", {}, "",
+                             "A file of the tokens that may call the API; without it everybody may.",
                              &Options::http_tokens_file, nullptr));
 }
 
@@ -205,12 +223,16 @@ void add_roles(std::vector<Option>& rows) {
     return read.fault.empty() && read.set == 0 ? std::string("names no role") : read.fault;
   };
   rows.push_back(std::move(here));
-  rows.push_back(duration_option("node.drain-timeout", 30 * seconds, 0, 1 * hours, "How long a node that was told to end may finish what it has begun.",
+  rows.push_back(duration_option("node.drain-timeout", 30 * seconds, 0, 1 * hours,
+                                 "How long a node that was told to end may finish what it has begun.",
                                  [](Options& o, std::int64_t value) { o.drain_timeout = milliseconds(value); }));
-  rows.push_back(number_option("node.threads", 0, 0, 256, "Threads of the actor scheduler; 0 takes as many as there are cores, at least 2.",
+  rows.push_back(number_option("node.threads", 0, 0, 256,
+                               "Threads of the actor scheduler; 0 takes as many as there are cores, at least 2.",
                                [](Options& o, std::int64_t value) { o.threads = static_cast<unsigned>(value); }));
   Option foreign{"foreign-roles", {"FOREIGN_ROLES"}, Kind::roles, "none"};
-  foreign.help = "Roles that somebody else's program plays: no node runs them, and nothing beyond the nine topics is awaited from them.";
+  foreign.help =
+      "Roles that somebody else's program plays: no node runs them, and nothing beyond the nine topics is awaited from "
+      "them.";
   foreign.set = [](Options& options, const std::string& text) {
     Roles read = read_roles(text);
     options.settings.foreign = read.set;
@@ -222,20 +244,28 @@ void add_roles(std::vector<Option>& rows) {
 void add_rules(std::vector<Option>& rows) {
   constexpr std::int64_t least = 100, most = 30 * 24 * hours;
   rows.push_back(settings_duration("order.inventory-ttl", 15 * minutes, least, most,
-                                   "An order whose stock nobody has answered for after this time is cancelled.", &Settings::inventory_ttl));
-  rows.push_back(settings_duration("order.payment-ttl", 15 * minutes, least, most,
-                                   "A reserved order whose payment nobody has answered for after this time is cancelled.", &Settings::payment_ttl));
+                                   "An order whose stock nobody has answered for after this time is cancelled.",
+                                   &Settings::inventory_ttl));
+  rows.push_back(settings_duration(
+      "order.payment-ttl", 15 * minutes, least, most,
+      "A reserved order whose payment nobody has answered for after this time is cancelled.", &Settings::payment_ttl));
   rows.push_back(settings_duration("order.orphan-ttl", 10 * minutes, least, most,
-                                   "How long events of an order that is not known yet are kept.", &Settings::orphan_ttl));
+                                   "How long events of an order that is not known yet are kept.",
+                                   &Settings::orphan_ttl));
   rows.push_back(settings_duration("order.ask-again", 30 * seconds, least, most,
-                                   "An unanswered question to another role is asked again after this time, doubling.", &Settings::ask_first));
-  rows.push_back(settings_duration("order.ask-again-max", 5 * minutes, least, most, "The longest time between two times of asking.",
-                                   &Settings::ask_last));
-  rows.push_back(settings_duration("port.ask-again", 1 * seconds, 10, most,
-                                   "A gateway, carrier or notifier that did not answer is asked again after this time, doubling.", &Settings::act_first));
-  rows.push_back(settings_duration("port.ask-again-max", 1 * minutes, 10, most, "The longest time between two times of asking.", &Settings::act_last));
+                                   "An unanswered question to another role is asked again after this time, doubling.",
+                                   &Settings::ask_first));
+  rows.push_back(settings_duration("order.ask-again-max", 5 * minutes, least, most,
+                                   "The longest time between two times of asking.", &Settings::ask_last));
+  rows.push_back(
+      settings_duration("port.ask-again", 1 * seconds, 10, most,
+                        "A gateway, carrier or notifier that did not answer is asked again after this time, doubling.",
+                        &Settings::act_first));
+  rows.push_back(settings_duration("port.ask-again-max", 1 * minutes, 10, most,
+                                   "The longest time between two times of asking.", &Settings::act_last));
   rows.push_back(settings_duration("outbox.replay", 24 * hours, 1 * seconds, most,
-                                   "How far back is published again when Kafka has lost its log.", &Settings::outbox_replay));
+                                   "How far back is published again when Kafka has lost its log.",
+                                   &Settings::outbox_replay));
   Option channel{"notification.channel", {}, Kind::text, "email"};
   channel.help = "The channel that notices are sent by.";
   channel.set = [](Options& options, const std::string& text) -> std::string {
@@ -246,27 +276,35 @@ void add_rules(std::vector<Option>& rows) {
 }
 
 void add_logs(std::vector<Option>& rows) {
-  rows.push_back(choice_option("log.level", {"trace", "debug", "info", "warn", "error", "off"}, "info", "The least that is logged.", &Options::log_level));
-  rows.push_back(choice_option("log.format", {"text", "json"}, "text", "Lines for people, or one JSON object a line.", &Options::log_format));
+  rows.push_back(choice_option("log.level", {"trace", "debug", "info", "warn", "error", "off"}, "info",
+                               "The least that is logged.", &Options::log_level));
+  rows.push_back(choice_option("log.format", {"text", "json"}, "text", "Lines for people, or one JSON object a line.",
+                               &Options::log_format));
   Option records{"log.records", {}, Kind::truth, "false"};
   records.help = "Log every record that is read and written, with its payload: for finding faults, not for production.";
   records.set = [](Options& options, const std::string& text) -> std::string {
     std::string word = lower(text);
     options.log_records = word == "true" || word == "yes" || word == "on" || word == "1";
-    return options.log_records || word == "false" || word == "no" || word == "off" || word == "0" ? "" : "is neither true nor false";
+    return options.log_records || word == "false" || word == "no" || word == "off" || word == "0"
+               ? ""
+               : "is neither true nor false";
   };
   rows.push_back(std::move(records));
 }
 
-// -- writing -------------------------------------------------------------------------------------------------------------
+// -- writing
+// -------------------------------------------------------------------------------------------------------------
 
 constexpr std::string_view introduction =
     "# Cartwright's configuration: every option with its default. `#` begins a comment; take it away to set a value.\n"
     "#\n"
-    "# A node reads ./cartwright.conf, or what --config names. Stronger, from weak to strong: .env in the working directory,\n"
-    "# the environment, flags (--kafka.broker=host:9092). Every option a.b-c is also the variable CARTWRIGHT_A_B_C; where an\n"
+    "# A node reads ./cartwright.conf, or what --config names. Stronger, from weak to strong: .env in the working "
+    "directory,\n"
+    "# the environment, flags (--kafka.broker=host:9092). Every option a.b-c is also the variable CARTWRIGHT_A_B_C; "
+    "where an\n"
     "# option has other variables too, they stand beside it. Changes take effect when the node starts again.\n"
-    "# `cartwright config check` says what is wrong, `cartwright config print` what is in force and where it comes from.\n";
+    "# `cartwright config check` says what is wrong, `cartwright config print` what is in force and where it comes "
+    "from.\n";
 
 std::string about(const Option& row) {
   std::string text = row.help;
@@ -298,7 +336,8 @@ const Option* find(const std::string& name) {
 
 // A value as the file reads it back: in quotes where blanks or a # would get lost.
 std::string quoted_if_needed(const std::string& text) {
-  bool plain = trimmed(text).size() == text.size() && text.find(" #") == std::string::npos && !text.starts_with('"') && !text.starts_with('#');
+  bool plain = trimmed(text).size() == text.size() && text.find(" #") == std::string::npos && !text.starts_with('"') &&
+               !text.starts_with('#');
   return plain ? text : '"' + text + '"';
 }
 
@@ -320,7 +359,8 @@ std::span<const Option> table() {
 
 std::string variable_of(std::string_view option) {
   std::string name = "CARTWRIGHT_" + upper(option);
-  std::replace_if(name.begin(), name.end(), [](char c) { return c == '.' || c == '-'; }, '_');
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c == '.' || c == '-'; }, '_');
   return name;
 }
 
@@ -330,7 +370,8 @@ std::string print(const Options& options, Format format) {
   for (const auto& [name, given] : options.given) {
     std::string text = shown(find(name), name, given.text);
     if (format == Format::json) {
-      out += std::string(between) + "  " + json_text(name) + ": {\"value\": " + json_text(text) + ", \"source\": " + json_text(given.source) + "}";
+      out += std::string(between) + "  " + json_text(name) + ": {\"value\": " + json_text(text) +
+             ", \"source\": " + json_text(given.source) + "}";
       between = ",\n";
     } else {
       std::string line = name + " = " + quoted_if_needed(text);
@@ -360,9 +401,10 @@ std::string documented_conf() {
     }
     out += "#" + row.name + " =" + (row.fallback.empty() ? "" : " " + row.fallback) + "\n";
   }
-  out += "\n# ---- librdkafka\n\n# Passed on to every Kafka client as librdkafka names them, for TLS and SASL say. Also\n"
-         "# CARTWRIGHT_KAFKA_PROPERTIES_SECURITY_PROTOCOL and so on. Keep passwords in the environment.\n"
-         "#kafka.properties.security.protocol = SASL_SSL\n";
+  out +=
+      "\n# ---- librdkafka\n\n# Passed on to every Kafka client as librdkafka names them, for TLS and SASL say. Also\n"
+      "# CARTWRIGHT_KAFKA_PROPERTIES_SECURITY_PROTOCOL and so on. Keep passwords in the environment.\n"
+      "#kafka.properties.security.protocol = SASL_SSL\n";
   return out;
 }
 
@@ -371,7 +413,8 @@ std::string documented_env() {
       "# Copy to .env: read from the working directory, weaker than the environment, stronger than cartwright.conf.\n"
       "# config/cartwright.conf says what each one means.\n\n";
   for (const Option& row : table())
-    out += "#" + (row.environment.empty() ? variable_of(row.name) : row.environment.front()) + "=" + row.fallback + "\n";
+    out +=
+        "#" + (row.environment.empty() ? variable_of(row.name) : row.environment.front()) + "=" + row.fallback + "\n";
   return out + "#CARTWRIGHT_KAFKA_PROPERTIES_SECURITY_PROTOCOL=SASL_SSL\n";
 }
 
@@ -383,8 +426,9 @@ std::string documented_help() {
     out += left.size() < 44 ? left + std::string(44 - left.size(), ' ') : left + "\n" + std::string(44, ' ');
     out += about(row) + "\n";
   }
-  out += "  --topic.order-placed order.placed           The topic that plays order.placed; likewise the other topics.\n"
-         "  --kafka.properties.NAME VALUE               Any setting of librdkafka.\n";
+  out +=
+      "  --topic.order-placed order.placed           The topic that plays order.placed; likewise the other topics.\n"
+      "  --kafka.properties.NAME VALUE               Any setting of librdkafka.\n";
   return out;
 }
 

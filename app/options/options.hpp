@@ -27,26 +27,26 @@ struct Given {
 
 /// Everything that can be set, checked and in its final type.
 struct Options {
-  std::string kafka_broker;                                            // host:port,...
-  std::string kafka_group_prefix;                                      // groups are <prefix>.<role>
+  std::string kafka_broker;        // host:port,...
+  std::string kafka_group_prefix;  // groups are <prefix>.<role>
   std::chrono::milliseconds kafka_session_timeout{}, kafka_linger{};
-  int kafka_partitions = 4;                                            // wanted for topics that are missing
-  std::vector<std::pair<std::string, std::string>> kafka_properties;   // kafka.properties.*, without the prefix
+  int kafka_partitions = 4;                                           // wanted for topics that are missing
+  std::vector<std::pair<std::string, std::string>> kafka_properties;  // kafka.properties.*, without the prefix
   std::string redis_url, database_url;
-  std::string http_listen;                                             // host:port; port 0 takes a free one
-  std::string http_host;                                               // of http_listen, without brackets
+  std::string http_listen;  // host:port; port 0 takes a free one
+  std::string http_host;    // of http_listen, without brackets
   std::uint16_t http_port = 0;
   std::size_t http_max_connections = 2000;
-  std::string http_tokens_file;                                        // "": everybody may call
-  RoleSet roles = all_roles;                                           // to be run here: never one of settings.foreign
+  std::string http_tokens_file;  // "": everybody may call
+  RoleSet roles = all_roles;     // to be run here: never one of settings.foreign
   std::chrono::milliseconds drain_timeout{};
-  unsigned threads = 2;                                                // of the scheduler; "as many as cores" is resolved
-  std::string log_level, log_format;                                   // trace..error, off; text or json
+  unsigned threads = 2;               // of the scheduler; "as many as cores" is resolved
+  std::string log_level, log_format;  // trace..error, off; text or json
   bool log_records = false;
-  Settings settings;                                                   // of the rules; partitions is what is wanted
+  Settings settings;  // of the rules; partitions is what is wanted
   TopicNames topics;
 
-  std::map<std::string, Given> given;                                  // by option, defaults too; secrets are in it
+  std::map<std::string, Given> given;  // by option, defaults too; secrets are in it
 };
 
 /// What kind of value an option takes.
@@ -57,11 +57,11 @@ struct Option {
   std::string name;                      // a.b-c; the environment variable CARTWRIGHT_A_B_C is implied
   std::vector<std::string> environment;  // further variables, the first wins
   Kind kind = Kind::text;
-  std::string fallback;                  // the default, as it would be written
-  std::int64_t least = 0, most = 0;      // of numbers and durations (milliseconds), inclusive
+  std::string fallback;              // the default, as it would be written
+  std::int64_t least = 0, most = 0;  // of numbers and durations (milliseconds), inclusive
   std::vector<std::string> choices{};
-  std::string help{};                    // one sentence
-  bool secret = false;                   // may hold a password: masked wherever it is shown
+  std::string help{};   // one sentence
+  bool secret = false;  // may hold a password: masked wherever it is shown
   std::function<std::string(Options&, const std::string& text)> set{};  // the fault, or ""
 };
 

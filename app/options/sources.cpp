@@ -103,7 +103,8 @@ class Loader {
     auto flags = read_flags();
     read_conf();
     read_dot_env();
-    read_variables(sources_.environment, [](const std::string& name) { return name; }, true);
+    read_variables(
+        sources_.environment, [](const std::string& name) { return name; }, true);
     for (auto& [name, given] : flags) values_[name] = std::move(given);
     Options options;
     apply(options);
@@ -125,7 +126,8 @@ class Loader {
   }
 
   void unknown(const std::string& where, const std::string& name, std::string_view before = "") {
-    errors_.push_back(where + ": unknown option " + std::string(before) + name + did_you_mean(name, option_names(), before));
+    errors_.push_back(where + ": unknown option " + std::string(before) + name +
+                      did_you_mean(name, option_names(), before));
   }
 
   Values read_flags() {
@@ -146,20 +148,26 @@ class Loader {
       } else if (name == "log.records") {
         value = "true";
       } else {
-        if (name != "config" && !known(name)) unknown("the command line", name, "--");
-        else errors_.push_back("--" + name + ": a value is missing: --" + name + "=VALUE");
+        if (name != "config" && !known(name))
+          unknown("the command line", name, "--");
+        else
+          errors_.push_back("--" + name + ": a value is missing: --" + name + "=VALUE");
         continue;
       }
-      if (name == "config") config_ = value;
-      else if (known(name)) flags[name] = {value, "--" + name};
-      else unknown("the command line", name, "--");
+      if (name == "config")
+        config_ = value;
+      else if (known(name))
+        flags[name] = {value, "--" + name};
+      else
+        unknown("the command line", name, "--");
     }
     return flags;
   }
 
   void read_conf() {
     std::string path(default_file), asked_by;
-    if (auto at = sources_.environment.find("CARTWRIGHT_CONFIG"); at != sources_.environment.end() && !at->second.empty()) {
+    if (auto at = sources_.environment.find("CARTWRIGHT_CONFIG");
+        at != sources_.environment.end() && !at->second.empty()) {
       path = at->second;
       asked_by = "CARTWRIGHT_CONFIG";
     }
@@ -195,13 +203,16 @@ class Loader {
     for (Line& line : lines_of(*text, false)) {
       // The file may belong to other programs as well: only what is ours has to be right.
       if (!line.fault.empty()) {
-        warnings_.push_back(".env:" + std::to_string(line.number) + ": " + (line.name.empty() ? "" : line.name + " ") + line.fault);
+        warnings_.push_back(".env:" + std::to_string(line.number) + ": " + (line.name.empty() ? "" : line.name + " ") +
+                            line.fault);
         continue;
       }
       numbers[line.name] = line.number;
       variables[line.name] = std::move(line.value);
     }
-    read_variables(variables, [&](const std::string& name) { return ".env:" + std::to_string(numbers.at(name)) + " " + name; }, false);
+    read_variables(
+        variables, [&](const std::string& name) { return ".env:" + std::to_string(numbers.at(name)) + " " + name; },
+        false);
   }
 
   template <class Where>
@@ -233,11 +244,14 @@ class Loader {
         values_[std::string(properties) + property] = {value, where(name)};
         continue;
       }
-      warnings_.push_back(where(name) + ": no option has this variable" + did_you_mean(name, all) + (of_process ? "" : " (not used)"));
+      warnings_.push_back(where(name) + ": no option has this variable" + did_you_mean(name, all) +
+                          (of_process ? "" : " (not used)"));
     }
   }
 
-  [[nodiscard]] static std::string shown(const Option& row, const std::string& text) { return row.secret ? masked_url(text) : text; }
+  [[nodiscard]] static std::string shown(const Option& row, const std::string& text) {
+    return row.secret ? masked_url(text) : text;
+  }
 
   void fault(const Option& row, const std::string& what) {
     const Given& given = values_.at(row.name);
@@ -250,7 +264,8 @@ class Loader {
     for (const Option& row : table())
       if (std::string what = row.set(options, values_.at(row.name).text); !what.empty()) fault(row, what);
     for (const auto& [name, given] : values_)
-      if (name.starts_with(properties)) options.kafka_properties.emplace_back(name.substr(properties.size()), given.text);
+      if (name.starts_with(properties))
+        options.kafka_properties.emplace_back(name.substr(properties.size()), given.text);
   }
 
   /// What concerns more than one option.
@@ -264,17 +279,24 @@ class Loader {
     if (options.threads == 0) options.threads = std::max(2u, std::thread::hardware_concurrency());
     RoleSet both = options.roles & options.settings.foreign;
     options.roles = static_cast<RoleSet>(options.roles & ~options.settings.foreign);
-    if (options.roles == 0) fault(row("node.roles"), "leaves no role to run here: foreign-roles gives all of them to other programs");
+    if (options.roles == 0)
+      fault(row("node.roles"), "leaves no role to run here: foreign-roles gives all of them to other programs");
     else if (both != 0 && values_.at("node.roles").source != "default")
-      warnings_.push_back(values_.at("node.roles").source + ": node.roles has roles that foreign-roles gives to other programs; they are not run here");
-    if (options.settings.ask_last < options.settings.ask_first) fault(row("order.ask-again-max"), "is less than order.ask-again");
-    if (options.settings.act_last < options.settings.act_first) fault(row("port.ask-again-max"), "is less than port.ask-again");
+      warnings_.push_back(values_.at("node.roles").source +
+                          ": node.roles has roles that foreign-roles gives to other programs; they are not run here");
+    if (options.settings.ask_last < options.settings.ask_first)
+      fault(row("order.ask-again-max"), "is less than order.ask-again");
+    if (options.settings.act_last < options.settings.act_first)
+      fault(row("port.ask-again-max"), "is less than port.ask-again");
     std::map<std::string, std::string> owners;
     for (const Option& one : table()) {
       if (!one.name.starts_with("topic.")) continue;
       const std::string& name = values_.at(one.name).text;
       for (const std::string& taken : {name, dead_letters_of(name)})
-        if (auto [at, fresh] = owners.emplace(taken, one.name); !fresh) fault(one, "is the topic of " + at->second + " already");
+        if (auto [at, fresh] = owners.emplace(taken, one.name); !fresh) {
+          fault(one, "is the topic of " + at->second + " already");
+          break;  // its dead letters' topic would only say so again
+        }
     }
   }
 
@@ -314,13 +336,15 @@ std::vector<std::string> take_flags(std::vector<std::string>& arguments) {
       break;
     }
     std::string name = one.substr(0, one.find('='));
-    bool ours = name.starts_with("--") && (name.find('.') != std::string::npos || name == "--foreign-roles" || name == "--config");
+    bool ours = name.starts_with("--") &&
+                (name.find('.') != std::string::npos || name == "--foreign-roles" || name == "--config");
     if (!ours) {
       rest.push_back(one);
       continue;
     }
     flags.push_back(one);
-    bool alone = name == "--log.records" && (i + 1 == arguments.size() || (arguments[i + 1] != "true" && arguments[i + 1] != "false"));
+    bool alone = name == "--log.records" &&
+                 (i + 1 == arguments.size() || (arguments[i + 1] != "true" && arguments[i + 1] != "false"));
     if (one.find('=') == std::string::npos && !alone && i + 1 < arguments.size() && !arguments[i + 1].starts_with("--"))
       flags.push_back(arguments[++i]);
   }

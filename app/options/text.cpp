@@ -33,7 +33,8 @@ Read duration(std::string_view text) {
   std::string amount(text.substr(0, digits));
   if (digits == 0) return {0, "is not a duration: write 500ms, 6s, 15min or 24h"};
   std::string_view unit = trimmed(text.substr(digits));
-  if (unit.empty()) return {0, "has no unit: write " + amount + "ms, " + amount + "s, " + amount + "min or " + amount + "h"};
+  if (unit.empty())
+    return {0, "has no unit: write " + amount + "ms, " + amount + "s, " + amount + "min or " + amount + "h"};
   Read read = number(amount);
   if (!read.fault.empty()) return read;
   for (const Unit& one : units) {
@@ -41,7 +42,8 @@ Read duration(std::string_view text) {
     if (read.value > INT64_MAX / one.milliseconds) return {0, "is too large"};
     return {read.value * one.milliseconds, ""};
   }
-  if (unit == "m") return {0, "has the unit m: write " + amount + "min for minutes or " + amount + "ms for milliseconds"};
+  if (unit == "m")
+    return {0, "has the unit m: write " + amount + "min for minutes or " + amount + "ms for milliseconds"};
   return {0, "has the unknown unit " + std::string(unit) + ": write ms, s, min or h after a whole number"};
 }
 

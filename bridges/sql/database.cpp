@@ -13,7 +13,8 @@ constexpr std::size_t statements_max = static_cast<std::size_t>(Sql::count);
 
 std::unique_ptr<Dialect> make_dialect(const StoreOptions& options) {
   if (options.url.starts_with("sqlite:")) return make_sqlite(options);
-  if (options.url.starts_with("postgresql://") || options.url.starts_with("postgres://")) return make_postgresql(options);
+  if (options.url.starts_with("postgresql://") || options.url.starts_with("postgres://"))
+    return make_postgresql(options);
   throw StoreError(StoreError::Kind::misconfigured, "store: DATABASE_URL is neither sqlite:DIR nor postgresql://...");
 }
 
@@ -88,7 +89,8 @@ void Database::lookup(Sql name, const std::vector<std::string>& keys, const std:
   found.rows([&] { each(found); }, array);
 }
 
-// ---- transactions ----------------------------------------------------------------------------------------------------
+// ---- transactions
+// ----------------------------------------------------------------------------------------------------
 
 void Database::execute(const char* sql) { *session_ << sql; }
 

@@ -26,8 +26,8 @@ class Database {
 
   // ---- the connection ----
 
-  /// Connects unless connected. After a failure it does not try again for a moment, so that a mailbox full of requests is
-  /// answered quickly. False: `why` says what was tried.
+  /// Connects unless connected. After a failure it does not try again for a moment, so that a mailbox full of requests
+  /// is answered quickly. False: `why` says what was tried.
   bool connected(std::string& why);
   void disconnect();
   /// Connects, or throws StoreError or what the library throws.
@@ -120,7 +120,8 @@ class Database {
   std::unique_ptr<soci::session> session_;
   std::vector<std::unique_ptr<Statement>> statements_;  // by Sql; prepared when first used, for the life of the session
   std::vector<std::unique_ptr<Batch>> batches_;
-  std::map<std::string, StockDelta> totals_, totals_at_savepoint_;  // by product: written once a transaction, in one order
+  std::map<std::string, StockDelta> totals_,
+      totals_at_savepoint_;  // by product: written once a transaction, in one order
   std::string last_failure_;
   std::optional<std::chrono::steady_clock::time_point> retry_at_;
 };

@@ -25,8 +25,8 @@ enum class Access : std::uint8_t { write, read };
 class Dialect {
  public:
   virtual ~Dialect() = default;
-  [[nodiscard]] virtual std::string name() const = 0;        // of the folder under config/sql
-  [[nodiscard]] virtual std::string where() const = 0;       // for texts: the file or the server, without credentials
+  [[nodiscard]] virtual std::string name() const = 0;   // of the folder under config/sql
+  [[nodiscard]] virtual std::string where() const = 0;  // for texts: the file or the server, without credentials
   [[nodiscard]] virtual Carriage carriage() const = 0;
   [[nodiscard]] virtual Texts texts() const = 0;
   /// Connects and configures; reads the settings back. Throws StoreError or what SOCI throws.

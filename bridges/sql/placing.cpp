@@ -1,5 +1,6 @@
 // Placing orders: version 1, its row, and the answer to an Idempotency-Key, in one transaction.
 
+#include <algorithm>
 #include <unordered_map>
 
 #include "bridges/sql/database.hpp"
@@ -23,7 +24,8 @@ StoredAnswer read_answer(Statement& from) {
 }
 
 bool same(const StoredAnswer& a, const StoredAnswer& b) {
-  return a.request_hash == b.request_hash && a.status == b.status && a.location == b.location && a.body == b.body && a.at == b.at;
+  return a.request_hash == b.request_hash && a.status == b.status && a.location == b.location && a.body == b.body &&
+         a.at == b.at;
 }
 
 }  // namespace
@@ -58,16 +60,16 @@ std::vector<PlacedOne> Database::place(const std::vector<std::shared_ptr<const P
   };
   look_up();
   // Of two requests with one key in this transaction the first is placed, the second is told the first's answer.
-  long long expected = 0;
+  std::vector<const StoredAnswer*> fresh;
+  for (const auto& placement : placements)
+    if (const auto& mine = placement->answer; mine && known.emplace(mine->key, *mine).second) fresh.push_back(&*mine);
+  // In one order on every node, or two nodes with the same keys wait for each other.
+  std::sort(fresh.begin(), fresh.end(), [](const auto* a, const auto* b) { return a->key < b->key; });
   Batch& answers = batch(Sql::put_answers);
-  for (const auto& placement : placements) {
-    const auto& mine = placement->answer;
-    if (!mine || !known.emplace(mine->key, *mine).second) continue;
+  for (const StoredAnswer* mine : fresh)
     answers.add(mine->key, mine->request_hash, mine->status, mine->location, mine->body, mine->at);
-    ++expected;
-  }
   // Fewer: another node stored one of the keys since we looked; its answer is the one that counts.
-  if (answers.finish() != expected) look_up();
+  if (answers.finish() != static_cast<long long>(fresh.size())) look_up();
   Batch& rows = batch(Sql::insert_rows);
   Batch& transitions = batch(Sql::insert_transitions);
   for (std::size_t i = 0; i < placements.size(); ++i) {

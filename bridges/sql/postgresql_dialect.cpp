@@ -15,10 +15,13 @@ namespace {
 
 /// What is set on every connection. A frozen owner may hold its locks for idle_in_transaction_session_timeout, so that
 /// lock_timeout is longer: the next owner gets its turn. Plans are small and used often: compiling them never pays.
-constexpr std::array<std::string_view, 7> settings{
-    "SET idle_in_transaction_session_timeout = '5s'", "SET lock_timeout = '10s'", "SET statement_timeout = '30s'",
-    "SET client_encoding = 'UTF8'",                   "SET jit = off",           "SET standard_conforming_strings = on",
-    "SET client_min_messages = warning"};
+constexpr std::array<std::string_view, 7> settings{"SET idle_in_transaction_session_timeout = '5s'",
+                                                   "SET lock_timeout = '10s'",
+                                                   "SET statement_timeout = '30s'",
+                                                   "SET client_encoding = 'UTF8'",
+                                                   "SET jit = off",
+                                                   "SET standard_conforming_strings = on",
+                                                   "SET client_min_messages = warning"};
 
 std::string quoted(const std::string& name, char quote) {
   std::string out(1, quote);
@@ -35,7 +38,9 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 class PostgresqlDialect : public Dialect {
  public:
   explicit PostgresqlDialect(const StoreOptions& options)
-      : role_(options.role), url_(options.url), schema_(options.group_prefix + "_" + std::string(to_string(options.role))) {}
+      : role_(options.role),
+        url_(options.url),
+        schema_(options.group_prefix + "_" + std::string(to_string(options.role))) {}
 
   std::string name() const override { return "postgresql"; }
   std::string where() const override { return "PostgreSQL schema " + schema_; }
@@ -57,8 +62,9 @@ class PostgresqlDialect : public Dialect {
     std::string path;
     *session << "SHOW search_path", soci::into(path);
     if (path.find(schema_) == std::string::npos)
-      throw StoreError(StoreError::Kind::misconfigured,
-                       "store: " + where() + ": the connection does not keep its settings; use a pooler in session mode, or none");
+      throw StoreError(
+          StoreError::Kind::misconfigured,
+          "store: " + where() + ": the connection does not keep its settings; use a pooler in session mode, or none");
     return session;
   }
 
@@ -89,7 +95,8 @@ class PostgresqlDialect : public Dialect {
       return {"SQLSTATE " + state + meaning(state), lost, lasting};
     }
     if (const auto* ours = dynamic_cast<const StoreError*>(&error)) return {ours->what(), true};
-    if (dynamic_cast<const soci::soci_error*>(&error) != nullptr) return {"the connection to the server was lost", true};
+    if (dynamic_cast<const soci::soci_error*>(&error) != nullptr)
+      return {"the connection to the server was lost", true};
     return {error.what(), false};
   }
 
@@ -114,9 +121,10 @@ class PostgresqlDialect : public Dialect {
       text = first_line(text);
       const std::array<std::string_view, 6> ours{"authentication failed", "does not exist", "no password supplied",
                                                  "no pg_hba.conf entry",  "invalid",        "certificate"};
-      const bool misconfigured =
-          std::any_of(ours.begin(), ours.end(), [&](std::string_view sign) { return text.find(sign) != std::string::npos; });
-      throw StoreError(misconfigured ? StoreError::Kind::misconfigured : StoreError::Kind::unavailable, "store: " + where() + ": " + text);
+      const bool misconfigured = std::any_of(
+          ours.begin(), ours.end(), [&](std::string_view sign) { return text.find(sign) != std::string::npos; });
+      throw StoreError(misconfigured ? StoreError::Kind::misconfigured : StoreError::Kind::unavailable,
+                       "store: " + where() + ": " + text);
     }
   }
 
@@ -136,6 +144,8 @@ class PostgresqlDialect : public Dialect {
 
 }  // namespace
 
-std::unique_ptr<Dialect> make_postgresql(const StoreOptions& options) { return std::make_unique<PostgresqlDialect>(options); }
+std::unique_ptr<Dialect> make_postgresql(const StoreOptions& options) {
+  return std::make_unique<PostgresqlDialect>(options);
+}
 
 }  // namespace cartwright::sql

@@ -18,9 +18,10 @@ void migrate(Database& database) {
   if (dialect.has_schema(session)) session << dialect.texts()[Sql::schema_version].sql, soci::into(version);
   const std::vector<Migration> all = migrations(dialect.name(), options.role);
   if (version > static_cast<long long>(all.size()))
-    throw StoreError(StoreError::Kind::newer_schema,
-                     database.explain("opening", "the schema has version " + std::to_string(version) + ", this program knows " +
-                                                     std::to_string(all.size()) + "; use the newer program"));
+    throw StoreError(
+        StoreError::Kind::newer_schema,
+        database.explain("opening", "the schema has version " + std::to_string(version) + ", this program knows " +
+                                        std::to_string(all.size()) + "; use the newer program"));
   for (const Migration& migration : all) {
     if (migration.version <= version) continue;
     for (const std::string& statement : migration.statements) session << statement;
@@ -36,9 +37,10 @@ void compare_partitions(Database& database, int partitions) {
   session << texts[Sql::set_partitions].sql, soci::use(wanted);
   session << texts[Sql::read_partitions].sql, soci::into(found);
   if (found != wanted)
-    throw StoreError(StoreError::Kind::partitions_differ,
-                     database.explain("opening", "it was made for " + std::to_string(found) + " partitions, " +
-                                                     std::to_string(wanted) + " are configured; orders would change their shard"));
+    throw StoreError(
+        StoreError::Kind::partitions_differ,
+        database.explain("opening", "it was made for " + std::to_string(found) + " partitions, " +
+                                        std::to_string(wanted) + " are configured; orders would change their shard"));
 }
 
 }  // namespace

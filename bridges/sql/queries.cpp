@@ -6,14 +6,15 @@ namespace cartwright::sql {
 
 namespace {
 
-constexpr int page_max = 1'000;           // where a question has no limit
+constexpr int page_max = 1'000;               // where a question has no limit
 constexpr std::string_view highest = "\x7f";  // above every key: keys are printable ASCII
 
-/// Orders that are under way are found among the open rows, those with a rare end in an index of their own. Shipped ones
-/// are the many: the newest of them are met soon. Other roles' rows are walked until the page is full.
+/// Orders that are under way are found among the open rows, those with a rare end in an index of their own. Shipped
+/// ones are the many: the newest of them are met soon. Other roles' rows are walked until the page is full.
 Sql by_state(RoleId role, const std::string& state) {
   if (role != RoleId::order || state == "shipped" || state == "unknown") return Sql::list_state;
-  return state == "pending" || state == "inventory_reserved" || state == "paid" ? Sql::list_open_state : Sql::list_ended_state;
+  return state == "pending" || state == "inventory_reserved" || state == "paid" ? Sql::list_open_state
+                                                                                : Sql::list_ended_state;
 }
 
 int bounded(int limit) { return limit > 0 ? limit : page_max; }
@@ -48,7 +49,11 @@ std::optional<Row> Database::find(const std::string& key) {
 std::vector<Transition> Database::history(const OrderId& order) {
   std::vector<Transition> out;
   Statement& steps = statement(Sql::read_history);
-  steps.rows([&] { out.push_back({order, steps.integer(0), steps.text(1), steps.text(2), steps.integer(3)}); }, order.value);
+  steps.rows(
+      [&] {
+        out.push_back({order, steps.integer(0), steps.text(1), steps.text(2), steps.integer(3)});
+      },
+      order.value);
   return out;
 }
 
@@ -74,7 +79,8 @@ std::vector<Row> Database::list(const ListRows& question) {
 std::vector<Row> Database::under(const RowsUnder& question) {
   std::vector<Row> out;
   Statement& page = statement(Sql::rows_under);
-  page.rows([&] { out.push_back(read_row(page)); }, question.prefix, question.prefix + std::string(highest), bounded(question.limit));
+  page.rows([&] { out.push_back(read_row(page)); }, question.prefix, question.prefix + std::string(highest),
+            bounded(question.limit));
   return out;
 }
 

@@ -42,12 +42,18 @@ ReaderActor::behavior_type reader_actor(ReaderActor::stateful_pointer<ReaderStat
   Database* from = self->state.database.get();
   return {
       [from](const FindRow& question) { return ask<FoundRow>(*from, [&] { return from->find(question.key); }); },
-      [from](const FindHistory& question) { return ask<History>(*from, [&] { return from->history(question.order); }); },
+      [from](const FindHistory& question) {
+        return ask<History>(*from, [&] { return from->history(question.order); });
+      },
       [from](const ListRows& question) { return ask<Loaded>(*from, [&] { return from->list(question); }); },
       [from](const RowsUnder& question) { return ask<Loaded>(*from, [&] { return from->under(question); }); },
-      [from](const FindProduct& question) { return ask<Products>(*from, [&] { return from->product(question.product); }); },
+      [from](const FindProduct& question) {
+        return ask<Products>(*from, [&] { return from->product(question.product); });
+      },
       [from](const ListProducts& question) { return ask<Products>(*from, [&] { return from->products(question); }); },
-      [from](const FindAnswer& question) { return ask<FoundAnswer>(*from, [&] { return from->answer(question.key); }); },
+      [from](const FindAnswer& question) {
+        return ask<FoundAnswer>(*from, [&] { return from->answer(question.key); });
+      },
   };
 }
 

@@ -19,11 +19,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int busy_timeout_ms = 5'000;        // readers and checkpoints hold locks for moments only
-constexpr int writer_cache_kib = 64 * 1024;   // what a large transaction touches has to fit: the index by owner is random
+constexpr int busy_timeout_ms = 5'000;  // readers and checkpoints hold locks for moments only
+constexpr int writer_cache_kib =
+    64 * 1024;  // what a large transaction touches has to fit: the index by owner is random
 constexpr int reader_cache_kib = 8 * 1024;
-constexpr int checkpoint_pages = 4'000;       // 16 MiB of log: move it to the file, beside the writer
-constexpr int log_pages_max = 16'000;         // 64 MiB: the writer moves the rest itself, so that the log can begin anew
+constexpr int checkpoint_pages = 4'000;  // 16 MiB of log: move it to the file, beside the writer
+constexpr int log_pages_max = 16'000;    // 64 MiB: the writer moves the rest itself, so that the log can begin anew
 
 [[noreturn]] void fail(StoreError::Kind kind, const std::string& text) { throw StoreError(kind, text); }
 
@@ -31,11 +32,14 @@ std::string reason() { return std::strerror(errno); }
 
 fs::path directory_of(const StoreOptions& options) {
   const std::string dir = options.url.substr(std::strlen("sqlite:"));
-  if (dir.empty()) fail(StoreError::Kind::misconfigured, "store: DATABASE_URL is \"sqlite:\" without a directory; write sqlite:DIR");
+  if (dir.empty())
+    fail(StoreError::Kind::misconfigured, "store: DATABASE_URL is \"sqlite:\" without a directory; write sqlite:DIR");
   return dir;
 }
 
-fs::path file_of(const StoreOptions& options) { return directory_of(options) / (std::string(to_string(options.role)) + ".db"); }
+fs::path file_of(const StoreOptions& options) {
+  return directory_of(options) / (std::string(to_string(options.role)) + ".db");
+}
 
 /// A file descriptor. Closed on exec, so that no child process inherits the lock.
 class File {
@@ -56,10 +60,12 @@ class LockedStore : public PreparedStore {
  public:
   explicit LockedStore(const fs::path& path) : file_(path, O_RDWR | O_CREAT) {
     if (file_.fd() < 0)
-      fail(StoreError::Kind::misconfigured, "store: cannot open " + path.string() + ": " + reason() + "; check its owner and mode");
+      fail(StoreError::Kind::misconfigured,
+           "store: cannot open " + path.string() + ": " + reason() + "; check its owner and mode");
     if (::flock(file_.fd(), LOCK_EX | LOCK_NB) != 0)
-      fail(StoreError::Kind::locked, "store: " + path.string() +
-                                         " is locked: another process has this role's database; stop it, or use another directory");
+      fail(StoreError::Kind::locked,
+           "store: " + path.string() +
+               " is locked: another process has this role's database; stop it, or use another directory");
   }
 
  private:
@@ -74,12 +80,15 @@ class SqliteDialect : public Dialect {
   std::string where() const override { return file_.string(); }
   Carriage carriage() const override { return {.loops = true, .hex = false}; }
   Texts texts() const override { return sqlite_texts(role_); }
-  const char* begin_write() const override { return "BEGIN IMMEDIATE"; }  // SOCI's begin() is deferred and fails at once when busy
+  const char* begin_write() const override {
+    return "BEGIN IMMEDIATE";
+  }  // SOCI's begin() is deferred and fails at once when busy
   const char* begin_read() const override { return "BEGIN"; }
 
   std::unique_ptr<soci::session> connect(Access access) override {
     // SQLite would make a new, empty file where the old one is gone: its rows would be missed in silence.
-    if (!fs::exists(file_)) fail(StoreError::Kind::unavailable, "store: " + where() + " does not exist; put it back, or start again");
+    if (!fs::exists(file_))
+      fail(StoreError::Kind::unavailable, "store: " + where() + " does not exist; put it back, or start again");
     auto session = std::make_unique<soci::session>(soci::sqlite3, "dbname=\"" + where() + "\"");
     sqlite_api::sqlite3_busy_timeout(handle(*session), busy_timeout_ms);
     *session << "PRAGMA temp_store = MEMORY";
@@ -99,7 +108,8 @@ class SqliteDialect : public Dialect {
       expect(value == 1, "query_only", std::to_string(value));
     } else {
       pages_ = asked_at_ = 0;
-      sqlite_api::sqlite3_wal_hook(handle(*session), &SqliteDialect::on_commit, this);  // takes the place of autocheckpoint
+      sqlite_api::sqlite3_wal_hook(handle(*session), &SqliteDialect::on_commit,
+                                   this);  // takes the place of autocheckpoint
     }
     return session;
   }
@@ -115,10 +125,13 @@ class SqliteDialect : public Dialect {
   Fault fault(const std::exception& error) const override {
     if (const auto* known = dynamic_cast<const soci::sqlite3_soci_error*>(&error)) {
       const int code = known->result() & 0xff;
-      const bool statement_only = code == SQLITE_CONSTRAINT || code == SQLITE_MISMATCH || code == SQLITE_TOOBIG || code == SQLITE_ERROR;
+      const bool statement_only =
+          code == SQLITE_CONSTRAINT || code == SQLITE_MISMATCH || code == SQLITE_TOOBIG || code == SQLITE_ERROR;
       // SQLite's own message names tables and columns; what() would add SOCI's context, which holds the bound values.
-      const bool lasting = code == SQLITE_NOTADB || code == SQLITE_CORRUPT || code == SQLITE_CANTOPEN || code == SQLITE_READONLY;
-      return {known->get_error_message() + " (SQLite code " + std::to_string(known->result()) + ")", !statement_only, lasting};
+      const bool lasting =
+          code == SQLITE_NOTADB || code == SQLITE_CORRUPT || code == SQLITE_CANTOPEN || code == SQLITE_READONLY;
+      return {known->get_error_message() + " (SQLite code " + std::to_string(known->result()) + ")", !statement_only,
+              lasting};
     }
     if (dynamic_cast<const soci::soci_error*>(&error) != nullptr) return {"SOCI cannot use the database", true};
     return {error.what(), dynamic_cast<const StoreError*>(&error) != nullptr};
@@ -149,8 +162,8 @@ class SqliteDialect : public Dialect {
 
   void expect(bool holds, const char* setting, const std::string& found) const {
     if (!holds)
-      fail(StoreError::Kind::misconfigured,
-           "store: " + where() + ": " + setting + " was refused (it is " + found + "); use a directory on a local file system");
+      fail(StoreError::Kind::misconfigured, "store: " + where() + ": " + setting + " was refused (it is " + found +
+                                                "); use a directory on a local file system");
   }
 
   RoleId role_;
@@ -175,7 +188,8 @@ std::unique_ptr<PreparedStore> lock_sqlite(const StoreOptions& options) {
   const fs::path path = file_of(options);
   const File file(path, O_RDWR | O_CREAT);
   if (file.fd() < 0)
-    fail(StoreError::Kind::misconfigured, "store: cannot open " + path.string() + ": " + reason() + "; check its owner and mode");
+    fail(StoreError::Kind::misconfigured,
+         "store: cannot open " + path.string() + ": " + reason() + "; check its owner and mode");
   return lock;
 }
 

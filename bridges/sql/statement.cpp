@@ -23,11 +23,13 @@ std::string unhex(std::string_view text) {
   std::string out;
   if (text.size() < 2) return out;
   out.reserve(text.size() / 2);
-  for (std::size_t i = 2; i + 1 < text.size(); i += 2) out += static_cast<char>(digit(text[i]) * 16 + digit(text[i + 1]));
+  for (std::size_t i = 2; i + 1 < text.size(); i += 2)
+    out += static_cast<char>(digit(text[i]) * 16 + digit(text[i + 1]));
   return out;
 }
 
-/// The length of the UTF-8 sequence at the beginning of `text`; 0 if it is none, or a NUL. PostgreSQL accepts no other text.
+/// The length of the UTF-8 sequence at the beginning of `text`; 0 if it is none, or a NUL. PostgreSQL accepts no other
+/// text.
 std::size_t sequence_length(std::string_view text) {
   const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
   const auto tail = [&](std::size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
@@ -39,7 +41,8 @@ std::size_t sequence_length(std::string_view text) {
     return 3;
   }
   if (lead >= 0xF0 && lead < 0xF5) {
-    if (!tail(1) || !tail(2) || !tail(3) || (lead == 0xF0 && byte(1) < 0x90) || (lead == 0xF4 && byte(1) >= 0x90)) return 0;
+    if (!tail(1) || !tail(2) || !tail(3) || (lead == 0xF0 && byte(1) < 0x90) || (lead == 0xF4 && byte(1) >= 0x90))
+      return 0;
     return 4;
   }
   return 0;
@@ -65,7 +68,12 @@ std::string_view clean(std::string_view text, std::string& buffer) {
 }  // namespace
 
 Statement::Statement(soci::session& session, const Text& text, Carriage carriage)
-    : in_kinds_(text.in), out_kinds_(text.out), carriage_(carriage), in_(text.in.size()), out_(text.out.size()), statement_(session) {
+    : in_kinds_(text.in),
+      out_kinds_(text.out),
+      carriage_(carriage),
+      in_(text.in.size()),
+      out_(text.out.size()),
+      statement_(session) {
   for (std::size_t i = 0; i < in_.size(); ++i) {
     if (in_kinds_[i] == 'i')
       statement_.exchange(soci::use(in_[i].integer));
@@ -130,7 +138,8 @@ Batch::Batch(soci::session& session, const Text& text, Carriage carriage)
     : loops_(carriage.loops),
       kinds_(text.in),
       // Array literals are text whatever their elements; they are made clean here, element by element.
-      statement_(session, loops_ ? text : Text{text.sql, std::string(text.in.size(), 't'), text.out}, loops_ ? carriage : Carriage{}),
+      statement_(session, loops_ ? text : Text{text.sql, std::string(text.in.size(), 't'), text.out},
+                 loops_ ? carriage : Carriage{}),
       arrays_(text.in.size(), "{") {}
 
 long long Batch::finish() {

@@ -24,8 +24,8 @@ struct Text {
 
 /// How a dialect carries bytes and many rows.
 struct Carriage {
-  bool loops = true;       // a batch is a loop of executions; else one execution with array literals
-  bool hex = false;        // bytes travel as \x..., and text has to be UTF-8 without NUL
+  bool loops = true;  // a batch is a loop of executions; else one execution with array literals
+  bool hex = false;   // bytes travel as \x..., and text has to be UTF-8 without NUL
 };
 
 /// A prepared statement. Lives as long as its session; one thread. Throws soci::soci_error.
@@ -77,7 +77,9 @@ class Statement {
     (set(at++, args), ...);
   }
   template <std::integral Integer>
-  void set(std::size_t at, Integer value) { in_[at].integer = static_cast<long long>(value); }
+  void set(std::size_t at, Integer value) {
+    in_[at].integer = static_cast<long long>(value);
+  }
   void set(std::size_t at, std::string_view value);
   void set(std::size_t at, const std::same_as<std::optional<std::string>> auto& value) {
     if (value)
@@ -118,7 +120,9 @@ class Batch {
 
  private:
   template <std::integral Integer>
-  void append(std::size_t at, Integer value) { append_plain(at, std::to_string(value)); }
+  void append(std::size_t at, Integer value) {
+    append_plain(at, std::to_string(value));
+  }
   void append(std::size_t at, std::string_view value);
   void append(std::size_t at, const std::same_as<std::optional<std::string>> auto& value) {
     if (value)

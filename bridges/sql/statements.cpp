@@ -3,7 +3,8 @@
 namespace cartwright::sql {
 
 std::string_view rows_table(RoleId role) {
-  constexpr std::array<std::string_view, roles.size()> names{"orders", "reservations", "charges", "shipments", "notices"};
+  constexpr std::array<std::string_view, roles.size()> names{"orders", "reservations", "charges", "shipments",
+                                                             "notices"};
   return names[static_cast<std::size_t>(role)];
 }
 
@@ -11,7 +12,8 @@ Texts common_texts(RoleId role) {
   const std::string rows(rows_table(role));
   const std::string columns(row_columns), kinds(row_kinds);
   const std::string answer = "SELECT key, hash, status, location, body, at FROM answers WHERE ";
-  const std::string product = "SELECT product_id, name, currency, price_minor, stocked, reserved, sold, version FROM products ";
+  const std::string product =
+      "SELECT product_id, name, currency, price_minor, stocked, reserved, sold, version FROM products ";
   const std::string hand = "SELECT id, product_id, delta, state, told, created, why, answer_key FROM hands WHERE ";
   const std::string list = "SELECT " + columns + " FROM " + rows + " WHERE ";
   Texts t;
@@ -29,21 +31,26 @@ Texts common_texts(RoleId role) {
       "i", ""};
   t[Sql::read_shard] = {"SELECT epoch, sequence, published, losses_seen FROM shards WHERE partition = :a", "i", "iiii"};
   t[Sql::lock_shard] = {
-      "SELECT turn, turn_digest, (SELECT losses FROM role_state) FROM shards WHERE partition = :a AND epoch = :b", "ii", "iii"};
+      "SELECT turn, turn_digest, (SELECT losses FROM role_state) FROM shards WHERE partition = :a AND epoch = :b", "ii",
+      "iii"};
   t[Sql::update_shard] = {
-      "UPDATE shards SET turn = :a, turn_digest = :b, sequence = :c, published = :d, losses_seen = :e WHERE partition = :f",
+      "UPDATE shards SET turn = :a, turn_digest = :b, sequence = :c, published = :d, losses_seen = :e WHERE partition "
+      "= :f",
       "iiiiii", ""};
-  t[Sql::published_before] = {"SELECT COALESCE(MAX(sequence), 0) FROM outbox WHERE partition = :a AND at < :b", "ii", "i"};
+  t[Sql::published_before] = {"SELECT COALESCE(MAX(sequence), 0) FROM outbox WHERE partition = :a AND at < :b", "ii",
+                              "i"};
   t[Sql::read_losses] = {"SELECT losses FROM role_state", "", "i"};
   t[Sql::add_loss] = {"UPDATE role_state SET losses = losses + 1", "", ""};
   t[Sql::lock_identity] = {"SELECT verified_run_id, verified_generation FROM role_state", "", "ti"};
   t[Sql::read_positions] = {"SELECT topic, next, timestamp, hash FROM positions WHERE partition = :a", "i", "tiii"};
   t[Sql::read_open] = {"SELECT key, due FROM " + rows + " WHERE partition = :a AND open = 1", "i", "ti"};
-  t[Sql::read_quarantines] = {"SELECT key, reason, restarts, since, until FROM quarantine WHERE partition = :a", "i", "ttiii"};
+  t[Sql::read_quarantines] = {"SELECT key, reason, restarts, since, until FROM quarantine WHERE partition = :a", "i",
+                              "ttiii"};
   t[Sql::read_outbox] = {
       "SELECT sequence, records FROM outbox WHERE partition = :a AND sequence > :b ORDER BY sequence", "ii", "ib"};
   t[Sql::read_outbox_page] = {
-      "SELECT sequence, records FROM outbox WHERE partition = :a AND sequence > :b AND at >= :c ORDER BY sequence LIMIT :d",
+      "SELECT sequence, records FROM outbox WHERE partition = :a AND sequence > :b AND at >= :c ORDER BY sequence "
+      "LIMIT :d",
       "iiii", "ib"};
   t[Sql::insert_outbox] = {"INSERT INTO outbox (partition, sequence, at, records) VALUES (:a, :b, :c, :d)", "iiib", ""};
   t[Sql::put_quarantine] = {
@@ -54,7 +61,8 @@ Texts common_texts(RoleId role) {
   t[Sql::delete_quarantine] = {"DELETE FROM quarantine WHERE key = :a", "t", ""};
   t[Sql::read_transition_keys] = {"SELECT order_id FROM transitions WHERE order_id = :a AND version = :b", "ti", "t"};
   t[Sql::read_parked] = {
-      "SELECT topic, at_partition, at_offset, at_timestamp, record_key, value, poison, event_topic, stored, ce_id, ce_time, "
+      "SELECT topic, at_partition, at_offset, at_timestamp, record_key, value, poison, event_topic, stored, ce_id, "
+      "ce_time, "
       "traceparent FROM parked WHERE key = :a ORDER BY position",
       "t", "tiiibbttitit"};
   t[Sql::read_partitions_taken] = {"SELECT partition, published FROM shards ORDER BY partition", "", "ii"};
@@ -62,7 +70,8 @@ Texts common_texts(RoleId role) {
       "DELETE FROM outbox WHERE partition = :a AND sequence IN (SELECT sequence FROM outbox WHERE partition = :b AND "
       "sequence <= :c AND at < :d ORDER BY sequence LIMIT :e)",
       "iiiii", ""};
-  t[Sql::delete_answers] = {"DELETE FROM answers WHERE key IN (SELECT key FROM answers WHERE at < :a ORDER BY at LIMIT :b)", "ii", ""};
+  t[Sql::delete_answers] = {
+      "DELETE FROM answers WHERE key IN (SELECT key FROM answers WHERE at < :a ORDER BY at LIMIT :b)", "ii", ""};
   t[Sql::finish_answer] = {
       "INSERT INTO answers (key, hash, status, location, body, at) VALUES (:a, :b, :c, :d, :e, :f) "
       "ON CONFLICT (key) DO UPDATE SET hash = excluded.hash, status = excluded.status, location = excluded.location, "
@@ -74,7 +83,8 @@ Texts common_texts(RoleId role) {
   t[Sql::put_product] = {
       "INSERT INTO products (product_id, name, currency, price_minor, stocked, reserved, sold, version) "
       "VALUES (:a, :b, :c, :d, :e, 0, 0, :f) ON CONFLICT (product_id) DO UPDATE SET name = excluded.name, "
-      "currency = excluded.currency, price_minor = excluded.price_minor, stocked = products.stocked + excluded.stocked, "
+      "currency = excluded.currency, price_minor = excluded.price_minor, stocked = products.stocked + "
+      "excluded.stocked, "
       "version = excluded.version",
       "tttiii", ""};
   t[Sql::lock_hand] = {hand + "id = :a", "t", "ttitiitt"};
@@ -84,26 +94,31 @@ Texts common_texts(RoleId role) {
       "INSERT INTO hands (id, product_id, delta, state, told, created, reason, why, answer_key, at) "
       "VALUES (:a, :b, :c, :d, :e, :f, :g, :h, :i, :j)",
       "ttitiittti", ""};
-  t[Sql::settle_hand] = {"UPDATE hands SET state = :a, told = 1, why = :b WHERE id = :c AND state = 'asked'", "ttt", ""};
+  t[Sql::settle_hand] = {"UPDATE hands SET state = :a, told = 1, why = :b WHERE id = :c AND state = 'asked'", "ttt",
+                         ""};
   t[Sql::tell_hand] = {"UPDATE hands SET told = 1 WHERE id = :a AND state IN ('given', 'done')", "t", ""};
   t[Sql::read_open_hands] = {hand + "told = 0 AND at < :a ORDER BY at", "i", "ttitiitt"};
   t[Sql::read_counted_hands] = {"SELECT id FROM hands WHERE told = 0 AND state IN ('given', 'done')", "", "t"};
   t[Sql::read_held] = {"SELECT key, doc FROM " + rows + " WHERE state = 'reserved'", "", "tt"};
   t[Sql::read_epochs] = {"SELECT partition, epoch FROM shards ORDER BY partition", "", "ii"};
   t[Sql::read_identity] = {"SELECT verified_run_id, verified_generation FROM role_state", "", "ti"};
-  t[Sql::close_gate] = {"UPDATE role_state SET generation = generation + 1, verified_run_id = '', verified_generation = 0", "", ""};
-  t[Sql::open_gate] = {"UPDATE role_state SET verified_run_id = :a, verified_generation = :b WHERE generation = :c", "tii", ""};
+  t[Sql::close_gate] = {
+      "UPDATE role_state SET generation = generation + 1, verified_run_id = '', verified_generation = 0", "", ""};
+  t[Sql::open_gate] = {"UPDATE role_state SET verified_run_id = :a, verified_generation = :b WHERE generation = :c",
+                       "tii", ""};
   t[Sql::read_products] = {product + "ORDER BY product_id", "", "tttiiiii"};
   t[Sql::read_generation] = {"SELECT generation FROM role_state", "", "i"};
 
   t[Sql::read_row] = {list + "key = :a", "t", kinds};
-  t[Sql::read_history] = {"SELECT version, status, event, at FROM transitions WHERE order_id = :a ORDER BY version", "t", "itti"};
+  t[Sql::read_history] = {"SELECT version, status, event, at FROM transitions WHERE order_id = :a ORDER BY version",
+                          "t", "itti"};
   t[Sql::list_all] = {list + "key < :a ORDER BY key DESC LIMIT :b", "ti", kinds};
   t[Sql::list_state] = {list + "key < :a AND state = :b ORDER BY key DESC LIMIT :c", "tti", kinds};
   t[Sql::list_open_state] = {list + "open = 1 AND key < :a AND state = :b ORDER BY key DESC LIMIT :c", "tti", kinds};
   t[Sql::list_ended_state] = {
-      list + "key < :a AND state = :b AND state <> 'pending' AND state <> 'inventory_reserved' AND state <> 'paid' "
-             "AND state <> 'shipped' AND state <> 'unknown' ORDER BY key DESC LIMIT :c",
+      list +
+          "key < :a AND state = :b AND state <> 'pending' AND state <> 'inventory_reserved' AND state <> 'paid' "
+          "AND state <> 'shipped' AND state <> 'unknown' ORDER BY key DESC LIMIT :c",
       "tti", kinds};
   t[Sql::list_owner] = {list + "key < :a AND owner = :b ORDER BY key DESC LIMIT :c", "tti", kinds};
   t[Sql::list_both] = {list + "key < :a AND state = :b AND owner = :c ORDER BY key DESC LIMIT :d", "ttti", kinds};

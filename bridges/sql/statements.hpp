@@ -13,20 +13,81 @@
 namespace cartwright::sql {
 
 enum class Sql : std::uint8_t {
-  schema_version, add_schema_version, read_partitions, set_partitions, probe,
+  schema_version,
+  add_schema_version,
+  read_partitions,
+  set_partitions,
+  probe,
   // shards and turns
-  raise_epoch, read_shard, lock_shard, update_shard, published_before, read_losses, add_loss, lock_identity,
-  read_positions, read_open, read_quarantines, read_outbox, read_outbox_page,
-  insert_rows, update_rows, update_open_rows, update_owned_rows, insert_transitions, put_positions, insert_outbox, insert_dead, insert_parked,
-  delete_parked, put_quarantine, delete_quarantine, add_totals, read_versions, read_transition_keys, read_rows, read_parked,
-  read_partitions_taken, delete_outbox, delete_answers,
+  raise_epoch,
+  read_shard,
+  lock_shard,
+  update_shard,
+  published_before,
+  read_losses,
+  add_loss,
+  lock_identity,
+  read_positions,
+  read_open,
+  read_quarantines,
+  read_outbox,
+  read_outbox_page,
+  insert_rows,
+  update_rows,
+  update_open_rows,
+  update_owned_rows,
+  insert_transitions,
+  put_positions,
+  insert_outbox,
+  insert_dead,
+  insert_parked,
+  delete_parked,
+  put_quarantine,
+  delete_quarantine,
+  add_totals,
+  read_versions,
+  read_transition_keys,
+  read_rows,
+  read_parked,
+  read_partitions_taken,
+  delete_outbox,
+  delete_answers,
   // placing
-  read_answers, put_answers, finish_answer, delete_answer,
+  read_answers,
+  put_answers,
+  finish_answer,
+  delete_answer,
   // stock
-  lock_product, put_product, lock_hand, read_hand_by_answer, count_asked, insert_hand, settle_hand, tell_hand, read_open_hands,
-  read_counted_hands, read_held, read_epochs, read_identity, close_gate, open_gate, read_generation, read_products,
+  lock_product,
+  put_product,
+  lock_hand,
+  read_hand_by_answer,
+  count_asked,
+  insert_hand,
+  settle_hand,
+  tell_hand,
+  read_open_hands,
+  read_counted_hands,
+  read_held,
+  read_epochs,
+  read_identity,
+  close_gate,
+  open_gate,
+  read_generation,
+  read_products,
   // questions
-  read_row, read_history, list_all, list_state, list_open_state, list_ended_state, list_owner, list_both, rows_under, read_product, list_products, read_answer,
+  read_row,
+  read_history,
+  list_all,
+  list_state,
+  list_open_state,
+  list_ended_state,
+  list_owner,
+  list_both,
+  rows_under,
+  read_product,
+  list_products,
+  read_answer,
   count
 };
 
@@ -49,7 +110,8 @@ class Texts {
 [[nodiscard]] Texts postgresql_texts(RoleId role);
 
 /// The columns of a row in the order in which insert_rows takes and read_rows gives them.
-inline constexpr std::string_view row_columns = "key, partition, version, state, owner, open, due, created_at, updated_at, doc";
+inline constexpr std::string_view row_columns =
+    "key, partition, version, state, owner, open, due, created_at, updated_at, doc";
 inline constexpr std::string_view row_kinds = "tiittiiiit";
 
 }  // namespace cartwright::sql

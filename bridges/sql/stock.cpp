@@ -25,10 +25,11 @@ std::string refusal(const Product& product, std::int64_t delta) {
   const std::int64_t available = product.stocked - product.reserved - product.sold;
   const std::int64_t on_hand = product.stocked - product.sold;
   if (delta < 0 && available + delta < 0)
-    return "available would fall below 0: " + std::to_string(available) + " available, change by " + std::to_string(delta);
-  if (delta > 0 && delta > limits::stock_max - on_hand)
-    return "on hand would exceed " + std::to_string(limits::stock_max) + ": " + std::to_string(on_hand) + " on hand, change by " +
+    return "available would fall below 0: " + std::to_string(available) + " available, change by " +
            std::to_string(delta);
+  if (delta > 0 && delta > limits::stock_max - on_hand)
+    return "on hand would exceed " + std::to_string(limits::stock_max) + ": " + std::to_string(on_hand) +
+           " on hand, change by " + std::to_string(delta);
   return {};
 }
 
@@ -101,12 +102,14 @@ Hand Database::change_stock(const StockChange& change) {
     if (change.name) product.name = *change.name;
     if (change.currency) product.currency = *change.currency;
     if (change.price_minor) product.price_minor = *change.price_minor;
-    if (out.created || product.name != was.name || product.currency != was.currency || product.price_minor != was.price_minor)
+    if (out.created || product.name != was.name || product.currency != was.currency ||
+        product.price_minor != was.price_minor)
       ++product.version;
     out.state = out.delta < 0 ? HandState::asked : HandState::given;
     const std::int64_t given = std::max<std::int64_t>(out.delta, 0);
     product.stocked += given;
-    statement(Sql::put_product).run(product.id.value, product.name, product.currency, product.price_minor, given, product.version);
+    statement(Sql::put_product)
+        .run(product.id.value, product.name, product.currency, product.price_minor, given, product.version);
   }
   const bool running = change.answer && out.state != HandState::refused;  // only what succeeds is stored
   if (running) {
@@ -115,8 +118,8 @@ Hand Database::change_stock(const StockChange& change) {
     answers.finish();
   }
   statement(Sql::insert_hand)
-      .run(out.id, product.id.value, out.delta, name_of(out.state), out.told ? 1 : 0, out.created ? 1 : 0, change.reason, out.why,
-           running ? change.answer->key : std::string(), change.at);
+      .run(out.id, product.id.value, out.delta, name_of(out.state), out.told ? 1 : 0, out.created ? 1 : 0,
+           change.reason, out.why, running ? change.answer->key : std::string(), change.at);
   return out;
 }
 

@@ -17,10 +17,10 @@ namespace cartwright::sql {
 /// What a role's store needs to know.
 struct StoreOptions {
   RoleId role = RoleId::order;
-  std::string url;                               // `sqlite:DIR`, or `postgresql://...`
-  std::string group_prefix;                      // PostgreSQL: the schema is <group_prefix>_<role>
-  WallClock clock;                               // ages of answers and of the outbox; any thread
-  std::int64_t outbox_replay = 24 * 3'600'000;   // ms: how far a lost log is published again; older turns are deleted
+  std::string url;                              // `sqlite:DIR`, or `postgresql://...`
+  std::string group_prefix;                     // PostgreSQL: the schema is <group_prefix>_<role>
+  WallClock clock;                              // ages of answers and of the outbox; any thread
+  std::int64_t outbox_replay = 24 * 3'600'000;  // ms: how far a lost log is published again; older turns are deleted
 };
 
 /// Why a database cannot be opened. Only `unavailable` may pass by itself; the others need a person.

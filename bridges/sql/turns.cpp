@@ -11,7 +11,7 @@ namespace cartwright::sql {
 
 namespace {
 
-constexpr int cleaned_turns_max = 500;       // a portion: some milliseconds of the writer
+constexpr int cleaned_turns_max = 500;  // a portion: some milliseconds of the writer
 constexpr int cleaned_answers_max = 2'000;
 constexpr Millis answer_life = 24 * 3'600'000;
 
@@ -50,8 +50,8 @@ void Database::raise_epoch(const Take& take) {
   Statement& role = statement(Sql::read_partitions);
   check(role.one(), "the role has its row");
   if (take.partitions != 0 && role.integer(0) != take.partitions)
-    throw std::runtime_error("the database was made for " + std::to_string(role.integer(0)) + " partitions, the shard's role has " +
-                             std::to_string(take.partitions));
+    throw std::runtime_error("the database was made for " + std::to_string(role.integer(0)) +
+                             " partitions, the shard's role has " + std::to_string(take.partitions));
   statement(Sql::raise_epoch).run(take.shard.partition);
 }
 
@@ -86,8 +86,11 @@ void Database::read_shard(ShardId shard, Taken& taken) {
         },
         shard.partition);
     Statement& waiting = statement(Sql::read_outbox);
-    waiting.rows([&] { taken.unpublished.push_back({waiting.integer(0), unpacked(waiting.text(1))}); }, shard.partition,
-                 taken.published);
+    waiting.rows(
+        [&] {
+          taken.unpublished.push_back({waiting.integer(0), unpacked(waiting.text(1))});
+        },
+        shard.partition, taken.published);
   });
   taken.ok = true;
 }
@@ -110,7 +113,8 @@ Committed Database::commit_turn(const Turn& turn, bool& wrote) {
     Statement& verified = statement(Sql::lock_identity);
     check(verified.one(), "the role has its row");
     const StockIdentity pair{verified.text(0), verified.integer(1)};
-    const bool all = std::all_of(turn.identities.begin(), turn.identities.end(), [&](const auto& used) { return used == pair; });
+    const bool all =
+        std::all_of(turn.identities.begin(), turn.identities.end(), [&](const auto& used) { return used == pair; });
     if (pair.run_id.empty() || !all) {
       out.result = CommitResult::conflict;
       return out;
@@ -139,11 +143,13 @@ Committed Database::commit_turn(const Turn& turn, bool& wrote) {
 bool Database::update_cheaply(const Row& row) {
   if (!dialect_->carriage().loops) return false;
   const std::int64_t before = row.version - 1;
-  if (row.open && statement(Sql::update_open_rows)
-                          .run(row.version, row.state, row.due, row.updated_at, row.doc, row.key, before, row.owner) == 1)
+  if (row.open &&
+      statement(Sql::update_open_rows)
+              .run(row.version, row.state, row.due, row.updated_at, row.doc, row.key, before, row.owner) == 1)
     return true;
   return statement(Sql::update_owned_rows)
-             .run(row.version, row.state, row.open ? 1 : 0, row.due, row.updated_at, row.doc, row.key, before, row.owner) == 1;
+             .run(row.version, row.state, row.open ? 1 : 0, row.due, row.updated_at, row.doc, row.key, before,
+                  row.owner) == 1;
 }
 
 bool Database::write_rows(const Turn& turn) {
@@ -152,18 +158,20 @@ bool Database::write_rows(const Turn& turn) {
   long long inserted = 0, updated = 0;
   for (const Row& row : turn.rows) {
     if (row.version == 1) {
-      inserts.add(row.key, turn.shard.partition, row.version, row.state, row.owner, row.open ? 1 : 0, row.due, row.created_at,
-                  row.updated_at, row.doc);
+      inserts.add(row.key, turn.shard.partition, row.version, row.state, row.owner, row.open ? 1 : 0, row.due,
+                  row.created_at, row.updated_at, row.doc);
       ++inserted;
     } else if (!update_cheaply(row)) {
-      updates.add(row.version, row.state, row.owner, row.open ? 1 : 0, row.due, row.updated_at, row.doc, row.key, row.version - 1);
+      updates.add(row.version, row.state, row.owner, row.open ? 1 : 0, row.due, row.updated_at, row.doc, row.key,
+                  row.version - 1);
       ++updated;
     }
   }
   if (inserts.finish() != inserted || updates.finish() != updated) return false;
   if (turn.transitions.empty()) return true;
   Batch& transitions = batch(Sql::insert_transitions);
-  for (const Transition& step : turn.transitions) transitions.add(step.order.value, step.version, step.status, step.event, step.at);
+  for (const Transition& step : turn.transitions)
+    transitions.add(step.order.value, step.version, step.status, step.event, step.at);
   return transitions.finish() == static_cast<long long>(turn.transitions.size());
 }
 
@@ -181,7 +189,8 @@ void Database::write_rest(const Turn& turn) {
     Batch& dead = batch(Sql::insert_dead);
     for (const DeadLetter& letter : turn.dead) {
       const Record& record = *letter.record;
-      dead.add(partition, to_string(record.topic), record.partition, record.offset, letter.cause, record.key, record.value, turn.at);
+      dead.add(partition, to_string(record.topic), record.partition, record.offset, letter.cause, record.key,
+               record.value, turn.at);
     }
     dead.finish();
   }
@@ -194,9 +203,9 @@ void Database::write_rest(const Turn& turn) {
     Batch& parked = batch(Sql::insert_parked);
     for (const ParkedRecord& waiting : turn.parked) {
       const Record& record = *waiting.record;
-      parked.add(waiting.key, to_string(record.topic), record.partition, record.offset, record.timestamp, record.key, record.value,
-                 record.poison, to_string(record.event.topic), record.event.stored ? 1 : 0, record.event.ce_id,
-                 record.event.ce_time, record.event.traceparent);
+      parked.add(waiting.key, to_string(record.topic), record.partition, record.offset, record.timestamp, record.key,
+                 record.value, record.poison, to_string(record.event.topic), record.event.stored ? 1 : 0,
+                 record.event.ce_id, record.event.ce_time, record.event.traceparent);
     }
     parked.finish();
   }
@@ -261,8 +270,11 @@ std::vector<OutboxRow> Database::outbox(const ReadOutbox& question) {
   std::vector<OutboxRow> out;
   Statement& page = statement(Sql::read_outbox_page);
   const int limit = question.limit > 0 ? question.limit : 1'000;
-  page.rows([&] { out.push_back({page.integer(0), unpacked(page.text(1))}); }, question.shard.partition, question.after,
-            question.since, limit);
+  page.rows(
+      [&] {
+        out.push_back({page.integer(0), unpacked(page.text(1))});
+      },
+      question.shard.partition, question.after, question.since, limit);
   return out;
 }
 

@@ -1,7 +1,5 @@
-// The writer of one role: merges what waits in its mailbox into one transaction. All of it is answered after the commit.
-//
-// A first pass writes everything in one go. Only when something has to be undone (a conflict, a statement that fails)
-// the transaction is run again with a savepoint per request, so that it takes its own part back and no other.
+// The writer of one role: merges what waits in its mailbox into one transaction. All of it is answered after the
+// commit.
 
 #include <caf/actor_system.hpp>
 #include <caf/event_based_actor.hpp>
@@ -17,6 +15,7 @@
 
 #include "actors/harden.hpp"
 #include "bridges/sql/database.hpp"
+#include "bridges/sql/group.hpp"
 
 namespace cartwright::sql {
 
@@ -40,19 +39,6 @@ constexpr Millis clean_interval = 60'000;
 using WriterActor = StoreActor::extend<caf::reacts_to<Flush>, caf::reacts_to<Clean>>;
 using CheckpointActor = caf::typed_actor<caf::reacts_to<Checkpoint>>;
 
-/// keep: the request's writes stay. undo: they must not.
-enum class Verdict : std::uint8_t { keep, undo };
-
-/// A request that waits for the next transaction. What it does not need is empty.
-struct Job {
-  std::function<Verdict(Database&)> write;      // in the transaction, perhaps twice
-  std::function<void(Database&)> undone;        // after its writes were undone, in the same transaction
-  std::function<void(Database&)> read;          // after the commit
-  std::function<void()> deliver;
-  std::function<void(const std::string& why)> refuse;
-  std::string failure;                          // not empty: refused alone
-};
-
 CheckpointActor::behavior_type checkpointer(CheckpointActor::pointer self, StoreOptions options) {
   harden(self);
   auto database = std::make_shared<Database>(std::move(options), Access::read);
@@ -69,7 +55,8 @@ class Writer {
       checkpointer_ = self->system().spawn<caf::detached>(checkpointer, database_.options());
   }
 
-  /// Puts a request into the next transaction. `fill` says what the job does to reply; the promise is kept on every path.
+  /// Puts a request into the next transaction. `fill` says what the job does to reply; the promise is kept on every
+  /// path.
   template <class Reply, class Fill>
   caf::typed_response_promise<Reply> later(std::size_t rows, const Fill& fill) {
     auto promise = self_->template make_response_promise<Reply>();
@@ -124,9 +111,6 @@ class Writer {
     return database_.explain("queueing", "overloaded, " + std::to_string(rows_) + " rows wait; come back");
   }
   Job placing();
-  bool write(std::vector<Job>& jobs, std::string& why);
-  bool write_in_one_go(std::vector<Job>& jobs);
-  void write_one_by_one(std::vector<Job>& jobs);
 
   WriterActor::pointer self_;
   Database database_;
@@ -146,7 +130,8 @@ Job Writer::placing() {
   const auto answer = [doors, results] {
     for (Door& door : *doors) {
       Placed reply;
-      for (std::size_t i = door.first; i < door.first + door.count; ++i) reply.results.push_back(std::move((*results)[i]));
+      for (std::size_t i = door.first; i < door.first + door.count; ++i)
+        reply.results.push_back(std::move((*results)[i]));
       door.promise.deliver(std::move(reply));
     }
   };
@@ -169,95 +154,15 @@ void Writer::flush() {
   rows_ = 0;
   auto jobs = std::exchange(jobs_, {});
   if (!doors_.empty()) jobs.push_back(placing());
-  std::string why;
-  const bool written = write(jobs, why);
-  for (Job& job : jobs) {
-    if (!job.write) continue;
-    if (!written || !job.failure.empty())
-      job.refuse(job.failure.empty() ? why : job.failure);
-    else if (!job.read)
-      job.deliver();
-  }
-  for (Job& job : jobs) {
-    if (!job.read || (job.write && (!written || !job.failure.empty()))) continue;
-    try {
-      if (database_.connected(why)) {
-        job.read(database_);
-        job.deliver();
-        continue;
-      }
-    } catch (const std::exception& error) {
-      const Fault fault = database_.fault(error);
-      why = database_.explain("reading", fault.text + "; ask again");
-      database_.rollback();
-      if (fault.broken) database_.disconnect();
-    }
-    job.refuse(why);
-  }
+  const bool written = run_group(database_, jobs);
   if (!written) return;
+  std::string why;
   if (checkpointer_ && database_.connected(why) && database_.dialect().wants_checkpoint(database_.session()))
     self_->send(checkpointer_, Checkpoint{});
   const Millis now = database_.options().clock();
   if (now - cleaned_at_ >= clean_interval) {
     cleaned_at_ = now;
     self_->send(self_, Clean{});
-  }
-}
-
-bool Writer::write(std::vector<Job>& jobs, std::string& why) {
-  std::size_t count = 0;
-  for (const Job& job : jobs) count += job.write ? 1 : 0;
-  if (count == 0) return true;
-  if (!database_.connected(why)) return false;
-  const std::string doing = "writing " + std::to_string(count) + " requests";
-  const char* outlook = "nothing of it is stored; hand it in again";
-  try {
-    database_.begin();
-    if (!write_in_one_go(jobs)) {
-      database_.rollback();
-      if (!database_.connected(why)) return false;
-      database_.begin();
-      write_one_by_one(jobs);
-    }
-    outlook = "it may be stored; hand it in again";
-    database_.commit();
-    return true;
-  } catch (const std::exception& error) {
-    why = database_.explain(doing, database_.fault(error).text + "; " + outlook);
-    database_.rollback();
-    // A connection that has failed once is not trusted again: what the next one reads is what is stored.
-    database_.disconnect();
-    return false;
-  }
-}
-
-bool Writer::write_in_one_go(std::vector<Job>& jobs) {
-  try {
-    for (Job& job : jobs)
-      if (job.write && job.write(database_) == Verdict::undo) return false;
-    return true;
-  } catch (const std::exception& error) {
-    if (database_.fault(error).broken) throw;
-    return false;
-  }
-}
-
-void Writer::write_one_by_one(std::vector<Job>& jobs) {
-  for (Job& job : jobs) {
-    if (!job.write) continue;
-    database_.savepoint();
-    try {
-      if (job.write(database_) == Verdict::undo) {
-        database_.rollback_to_savepoint();
-        if (job.undone) job.undone(database_);
-      }
-    } catch (const std::exception& error) {
-      const Fault fault = database_.fault(error);
-      if (fault.broken) throw;
-      job.failure = database_.explain("writing one request", fault.text + "; nothing of it is stored");
-      database_.rollback_to_savepoint();
-    }
-    database_.release_savepoint();
   }
 }
 
@@ -309,7 +214,9 @@ WriterActor::behavior_type writer_actor(WriterActor::stateful_pointer<WriterStat
             *committed = database.commit_turn(*turn, wrote);
             return wrote && committed->result != CommitResult::ok ? Verdict::undo : Verdict::keep;
           };
-          job.undone = [turn = message.turn, committed](Database& database) { committed->conflicts = database.conflicts(*turn); };
+          job.undone = [turn = message.turn, committed](Database& database) {
+            committed->conflicts = database.conflicts(*turn);
+          };
         });
       },
       [writer](const Load& message) {
@@ -346,7 +253,9 @@ WriterActor::behavior_type writer_actor(WriterActor::stateful_pointer<WriterStat
       },
       [writer](const OpenHands& message) {
         return writer->later<Hands>(0, [&](Job& job, const std::shared_ptr<Hands>& hands) {
-          job.read = [before = message.before, hands](Database& database) { *hands = {true, database.open_hands(before)}; };
+          job.read = [before = message.before, hands](Database& database) {
+            *hands = {true, database.open_hands(before)};
+          };
         });
       },
       [writer](const ReadIdentity&) {

@@ -94,8 +94,9 @@ Ran ran(std::vector<std::string> words) {
 /// Without the variables and files of whoever runs the tests.
 struct CleanProcess {
   CleanProcess() {
-    for (const char* name : {"KAFKA_BROKER", "KAFKA_BROKERS", "KAFKA_BOOTSTRAP_SERVERS", "REDIS_URL", "DATABASE_URL", "HTTP_LISTEN", "ROLES", "GROUP_PREFIX", "FOREIGN_ROLES",
-                             "CARTWRIGHT_URL", "CARTWRIGHT_TOKEN", "CARTWRIGHT_CONFIG"})
+    for (const char* name :
+         {"KAFKA_BROKER", "KAFKA_BROKERS", "KAFKA_BOOTSTRAP_SERVERS", "REDIS_URL", "DATABASE_URL", "HTTP_LISTEN",
+          "ROLES", "GROUP_PREFIX", "FOREIGN_ROLES", "CARTWRIGHT_URL", "CARTWRIGHT_TOKEN", "CARTWRIGHT_CONFIG"})
       unsetenv(name);
     std::string pattern = (std::filesystem::temp_directory_path() / "cartwright-cli-XXXXXX").string();
     directory = mkdtemp(pattern.data());
@@ -119,7 +120,8 @@ std::string file_text(const std::string& path) {
 
 BOOST_GLOBAL_FIXTURE(CleanProcess);
 
-// ---- options -----------------------------------------------------------------------------------------------------------
+// ---- options
+// -----------------------------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(defaults_are_those_of_the_contract) {
   auto o = World{}.right();
@@ -201,13 +203,15 @@ BOOST_AUTO_TEST_CASE(every_option_has_a_variable_and_aliases_are_asked_in_order)
 }
 
 BOOST_AUTO_TEST_CASE(durations_have_units) {
-  for (auto [text, value] : std::map<std::string, std::int64_t>{{"500ms", 500}, {"6s", 6'000}, {"15min", 900'000}, {"24h", 86'400'000}, {"15 min", 900'000}}) {
+  for (auto [text, value] : std::map<std::string, std::int64_t>{
+           {"500ms", 500}, {"6s", 6'000}, {"15min", 900'000}, {"24h", 86'400'000}, {"15 min", 900'000}}) {
     BOOST_TEST(options::duration(text).fault == "");
     BOOST_TEST(options::duration(text).value == value);
   }
   BOOST_TEST(has(options::duration("500").fault, "500ms"));
   BOOST_TEST(has(options::duration("5m").fault, "5min"));
-  for (const char* text : {"", "s", "-1s", "1.5s", "1d", "99999999999999999999s", "9223372036854775807h"}) BOOST_TEST(options::duration(text).fault != "", text);
+  for (const char* text : {"", "s", "-1s", "1.5s", "1d", "99999999999999999999s", "9223372036854775807h"})
+    BOOST_TEST(options::duration(text).fault != "", text);
   BOOST_TEST(options::spell_duration(900'000) == "15min");
   BOOST_TEST(options::spell_duration(1'500) == "1500ms");
   BOOST_TEST(options::spell_duration(0) == "0s");
@@ -232,7 +236,8 @@ BOOST_AUTO_TEST_CASE(errors_name_the_place_the_option_and_what_was_meant) {
   BOOST_TEST(has(world.error(), "cartwright.conf:1: is not `name = value`"));
   world.files.clear();
   world.files[".env"] = "A=1\nROLES=order,paymnt\n";
-  BOOST_TEST(world.error() == ".env:2 ROLES: node.roles: \"order,paymnt\" has the unknown role paymnt: did you mean payment?");
+  BOOST_TEST(world.error() ==
+             ".env:2 ROLES: node.roles: \"order,paymnt\" has the unknown role paymnt: did you mean payment?");
   world.files.clear();
   world.environment["HTTP_LISTEN"] = "8080";
   BOOST_TEST(has(world.error(), "HTTP_LISTEN: http.listen: \"8080\" is not host:port"));
@@ -255,7 +260,10 @@ BOOST_AUTO_TEST_CASE(all_errors_are_told_at_once) {
 
 BOOST_AUTO_TEST_CASE(unknown_variables_of_ours_are_warned_about) {
   World world;
-  world.environment = {{"CARTWRIGHT_KAFKA_BROKR", "a:1"}, {"CARTWRIGHT_TEST_KAFKA", "b:2"}, {"CARTWRIGHT_URL", "http://c:3"}, {"SOMETHING", "else"}};
+  world.environment = {{"CARTWRIGHT_KAFKA_BROKR", "a:1"},
+                       {"CARTWRIGHT_TEST_KAFKA", "b:2"},
+                       {"CARTWRIGHT_URL", "http://c:3"},
+                       {"SOMETHING", "else"}};
   auto result = world.load();
   BOOST_TEST(result.options.has_value());
   BOOST_TEST(result.warnings.size() == 1u);
@@ -289,7 +297,8 @@ BOOST_AUTO_TEST_CASE(topics_may_be_renamed_but_not_to_the_same) {
 BOOST_AUTO_TEST_CASE(properties_go_to_librdkafka) {
   World world;
   world.files["cartwright.conf"] = "kafka.properties.sasl.username = me\n";
-  world.environment = {{"CARTWRIGHT_KAFKA_PROPERTIES_SECURITY_PROTOCOL", "SASL_SSL"}, {"CARTWRIGHT_KAFKA_PROPERTIES_SASL_PASSWORD", "hush"}};
+  world.environment = {{"CARTWRIGHT_KAFKA_PROPERTIES_SECURITY_PROTOCOL", "SASL_SSL"},
+                       {"CARTWRIGHT_KAFKA_PROPERTIES_SASL_PASSWORD", "hush"}};
   auto options = world.right();
   std::map<std::string, std::string> all(options.kafka_properties.begin(), options.kafka_properties.end());
   BOOST_TEST(all.at("security.protocol") == "SASL_SSL");
@@ -318,7 +327,9 @@ BOOST_AUTO_TEST_CASE(secrets_are_never_shown) {
 
 BOOST_AUTO_TEST_CASE(what_is_printed_can_be_read_again) {
   World world;
-  world.environment = {{"CARTWRIGHT_LOG_FORMAT", "json"}, {"CARTWRIGHT_LOG_RECORDS", "true"}, {"CARTWRIGHT_KAFKA_PROPERTIES_SASL_USERNAME", "a # b"}};
+  world.environment = {{"CARTWRIGHT_LOG_FORMAT", "json"},
+                       {"CARTWRIGHT_LOG_RECORDS", "true"},
+                       {"CARTWRIGHT_KAFKA_PROPERTIES_SASL_USERNAME", "a # b"}};
   auto first = world.right();
   World again;
   again.files["cartwright.conf"] = options::print(first, options::Format::conf);
@@ -327,12 +338,15 @@ BOOST_AUTO_TEST_CASE(what_is_printed_can_be_read_again) {
 }
 
 BOOST_AUTO_TEST_CASE(the_documented_files_are_the_table) {
-  BOOST_TEST(file_text("config/cartwright.conf") == options::documented_conf(), "write it again: build/cartwright config document > config/cartwright.conf");
-  BOOST_TEST(file_text(".env.example") == options::documented_env(), "write it again: build/cartwright config document --env > .env.example");
+  BOOST_TEST(file_text("config/cartwright.conf") == options::documented_conf(),
+             "write it again: build/cartwright config document > config/cartwright.conf");
+  BOOST_TEST(file_text(".env.example") == options::documented_env(),
+             "write it again: build/cartwright config document --env > .env.example");
   // With every # taken away it is still right, and says the defaults.
   std::istringstream in(options::documented_conf());
   std::string uncommented;
-  for (std::string line; std::getline(in, line);) uncommented += (line.starts_with("#") && !line.starts_with("# ") ? line.substr(line == "#" ? 0 : 1) : line) + "\n";
+  for (std::string line; std::getline(in, line);)
+    uncommented += (line.starts_with("#") && !line.starts_with("# ") ? line.substr(line == "#" ? 0 : 1) : line) + "\n";
   World world;
   world.files["cartwright.conf"] = uncommented;
   auto options = world.right();
@@ -349,38 +363,51 @@ BOOST_AUTO_TEST_CASE(near_names_are_found) {
 }
 
 BOOST_AUTO_TEST_CASE(flags_of_the_configuration_are_taken_out_of_the_arguments) {
-  std::vector<std::string> words{"node", "--kafka.broker", "a:1", "--log.records", "--url", "http://x:1", "--foreign-roles=payment", "--config", "f", "--", "--a.b"};
+  std::vector<std::string> words{"node",
+                                 "--kafka.broker",
+                                 "a:1",
+                                 "--log.records",
+                                 "--url",
+                                 "http://x:1",
+                                 "--foreign-roles=payment",
+                                 "--config",
+                                 "f",
+                                 "--",
+                                 "--a.b"};
   auto flags = options::take_flags(words);
-  BOOST_TEST((flags == std::vector<std::string>{"--kafka.broker", "a:1", "--log.records", "--foreign-roles=payment", "--config", "f"}));
+  BOOST_TEST((flags == std::vector<std::string>{"--kafka.broker", "a:1", "--log.records", "--foreign-roles=payment",
+                                                "--config", "f"}));
   BOOST_TEST((words == std::vector<std::string>{"node", "--url", "http://x:1", "--", "--a.b"}));
 }
 
-// ---- the command line --------------------------------------------------------------------------------------------------
+// ---- the command line
+// --------------------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(wrong_usage_exits_2) {
-  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{{},
-                                                                                     {"noode"},
-                                                                                     {"order"},
-                                                                                     {"order", "get"},
-                                                                                     {"order", "place", "a:1"},
-                                                                                     {"order", "place", "a:x", "--user", "u"},
-                                                                                     {"order", "place", "a:0", "--user", "u"},
-                                                                                     {"stock", "set", "a"},
-                                                                                     {"stock", "set", "a", "-5"},
-                                                                                     {"node", "--kafka.brokr=x"},
-                                                                                     {"node", "--kafka-broker=x"},
-                                                                                     {"node", "--http.listen=x"},
-                                                                                     {"config", "check", "--kafka.linger=3"},
-                                                                                     {"load", "--via", "pigeon"},
-                                                                                     {"load", "--orders", "0"},
-                                                                                     {"load", "--lines", "5", "--products", "3"},
-                                                                                     {"load", "--rate", "10", "--window", "10"},
-                                                                                     {"load", "--no-stock"},
-                                                                                     {"load", "--timeout", "soon"},
-                                                                                     {"explain", "table", "lost"},
-                                                                                     {"broker", "--port", "70000"},
-                                                                                     {"order", "list", "-o", "xml"},
-                                                                                     {"order", "list", "--url", "ftp://x"}}) {
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{},
+                                             {"noode"},
+                                             {"order"},
+                                             {"order", "get"},
+                                             {"order", "place", "a:1"},
+                                             {"order", "place", "a:x", "--user", "u"},
+                                             {"order", "place", "a:0", "--user", "u"},
+                                             {"stock", "set", "a"},
+                                             {"stock", "set", "a", "-5"},
+                                             {"node", "--kafka.brokr=x"},
+                                             {"node", "--kafka-broker=x"},
+                                             {"node", "--http.listen=x"},
+                                             {"config", "check", "--kafka.linger=3"},
+                                             {"load", "--via", "pigeon"},
+                                             {"load", "--orders", "0"},
+                                             {"load", "--lines", "5", "--products", "3"},
+                                             {"load", "--rate", "10", "--window", "10"},
+                                             {"load", "--no-stock"},
+                                             {"load", "--timeout", "soon"},
+                                             {"explain", "table", "lost"},
+                                             {"broker", "--port", "70000"},
+                                             {"order", "list", "-o", "xml"},
+                                             {"order", "list", "--url", "ftp://x"}}) {
     auto result = ran(words);
     std::string all;
     for (const auto& word : words) all += " " + word;
@@ -428,7 +455,8 @@ BOOST_AUTO_TEST_CASE(an_api_that_is_away_is_a_sentence_and_1) {
   BOOST_TEST(has(result.err, "--url"));
 }
 
-// ---- the load generator ------------------------------------------------------------------------------------------------
+// ---- the load generator
+// ------------------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(percentiles_are_nearest_ranks) {
   std::vector<int> values(100);
@@ -448,7 +476,7 @@ BOOST_AUTO_TEST_CASE(a_plan_says_the_same_every_time) {
   options.lines = 3;
   options.declined = 10;
   options.out_of_stock = 5;
-  cli::Plan plan(options, "load-1");
+  cli::Plan plan(options, "load-1", "load-1");
   std::map<cli::End, int> ends;
   for (std::int64_t number = 0; number < 20'000; ++number) {
     auto products = plan.products_of(number);
@@ -459,12 +487,15 @@ BOOST_AUTO_TEST_CASE(a_plan_says_the_same_every_time) {
   BOOST_TEST(std::abs(ends[cli::End::cancelled] - 1000) < 150);
   cli::LoadOptions bare;
   bare.products = 5;
-  BOOST_TEST(cli::Plan(bare, "p").body_of(1, "p-o1") == R"({"order_id":"p-o1","product_id":"p-2","quantity":1,"user_id":"p-user-1"})");
-  BOOST_TEST(cli::Plan(bare, "p").body_of(1) == R"({"product_id":"p-2","quantity":1,"user_id":"p-user-1"})");
+  BOOST_TEST(cli::Plan(bare, "p", "p").body_of(1, "p-o1") ==
+             R"({"order_id":"p-o1","product_id":"p-2","quantity":1,"user_id":"p-user-1"})");
+  BOOST_TEST(cli::Plan(bare, "p", "p").body_of(1) == R"({"product_id":"p-2","quantity":1,"user_id":"p-user-1"})");
 }
 
 BOOST_AUTO_TEST_CASE(batch_answers_are_read_line_by_line) {
-  auto lines = cli::read_batch("{\"line\": 1, \"status\": 202, \"order_id\": \"a\"}\n{\"line\":2,\"status\":422,\"title\":\"no\",\"detail\":\"quantity\"}\n");
+  auto lines = cli::read_batch(
+      "{\"line\": 1, \"status\": 202, \"order_id\": "
+      "\"a\"}\n{\"line\":2,\"status\":422,\"title\":\"no\",\"detail\":\"quantity\"}\n");
   BOOST_REQUIRE(lines.size() == 2u);
   BOOST_TEST(lines[0].order_id == "a");
   BOOST_TEST(lines[1].status == 422);

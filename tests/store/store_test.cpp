@@ -55,7 +55,15 @@ struct Config : caf::actor_system_config {
 };
 
 Row row(const std::string& key, std::int64_t version = 1, const std::string& state = "pending") {
-  return {key, version, state, "ann", true, start + 1'000, start, start + version, "{\"v\":" + std::to_string(version) + "}"};
+  return {key,
+          version,
+          state,
+          "ann",
+          true,
+          start + 1'000,
+          start,
+          start + version,
+          "{\"v\":" + std::to_string(version) + "}"};
 }
 
 Transition step(const std::string& key, std::int64_t version = 1, const std::string& status = "pending") {
@@ -78,8 +86,8 @@ std::shared_ptr<const Record> record(const std::string& key, std::int64_t offset
 }
 
 std::shared_ptr<const std::vector<Outgoing>> outgoing(const std::string& key) {
-  return std::make_shared<const std::vector<Outgoing>>(
-      std::vector<Outgoing>{{"order.placed", key, std::string("\0\xfe\"\\,{}", 7), {{"ce_id", "1"}}, key}, {"t", {}, {}, {}, ""}});
+  return std::make_shared<const std::vector<Outgoing>>(std::vector<Outgoing>{
+      {"order.placed", key, std::string("\0\xfe\"\\,{}", 7), {{"ce_id", "1"}}, key}, {"t", {}, {}, {}, ""}});
 }
 
 /// One role's database, its writer and its reader.
@@ -109,7 +117,9 @@ struct Fixture {
 
   [[nodiscard]] bool sqlite() const { return url.starts_with("sqlite:"); }
   [[nodiscard]] std::string schema() const { return prefix + "_" + std::string(to_string(role)); }
-  [[nodiscard]] fs::path file(const char* ending = ".db") const { return dir / (std::string(to_string(role)) + ending); }
+  [[nodiscard]] fs::path file(const char* ending = ".db") const {
+    return dir / (std::string(to_string(role)) + ending);
+  }
   StoreOptions options() {
     return {role, url, prefix, [this] { return now.load(); }};
   }
@@ -134,14 +144,17 @@ struct Fixture {
   Reply ask(const Handle& to, const Message& message) {
     Reply out;
     self->request(to, 20s, message)
-        .receive([&](Reply& reply) { out = std::move(reply); }, [&](caf::error& error) { BOOST_FAIL(to_string(error)); });
+        .receive([&](Reply& reply) { out = std::move(reply); },
+                 [&](caf::error& error) { BOOST_FAIL(to_string(error)); });
     return out;
   }
 
   Taken take(int partition = 0) { return ask<Taken>(store, Take{{role, partition}, 4}); }
   Committed commit(const Turn& turn) { return ask<Committed>(store, Commit{std::make_shared<const Turn>(turn)}); }
   std::optional<Row> find(const std::string& key) { return ask<FoundRow>(reader, FindRow{key}).row; }
-  std::vector<Transition> history(const std::string& key) { return ask<History>(reader, FindHistory{{key}}).transitions; }
+  std::vector<Transition> history(const std::string& key) {
+    return ask<History>(reader, FindHistory{{key}}).transitions;
+  }
   Product product(const std::string& id) { return ask<Products>(reader, FindProduct{{id}}).products.at(0); }
 
   /// A turn of a shard that was just taken; every call numbers the next.
@@ -163,7 +176,8 @@ struct Fixture {
       session.open(soci::sqlite3, "dbname=\"" + file().string() + "\"");
     } else {
       // SOCI appends '=' to a URL that has none.
-      session.open(soci::postgresql, url + (url.find('?') == std::string::npos ? "?" : "&") + "application_name=store_test");
+      session.open(soci::postgresql,
+                   url + (url.find('?') == std::string::npos ? "?" : "&") + "application_name=store_test");
       session << "SET client_min_messages = warning";
       session << "SET search_path TO \"" + schema() + "\"";
     }
@@ -213,7 +227,8 @@ BOOST_AUTO_TEST_CASE(postgresql_is_tested_too) {
   BOOST_TEST(std::getenv("CI") == nullptr, "in CI the store is tested on PostgreSQL too: set CARTWRIGHT_TEST_POSTGRES");
 }
 
-// ---- shards and turns ------------------------------------------------------------------------------------------------
+// ---- shards and turns
+// ------------------------------------------------------------------------------------------------
 
 BOOST_DATA_TEST_CASE(taking_a_shard_fences_its_former_owner, data::make(databases()), kind) {
   Fixture f(kind);
@@ -279,7 +294,8 @@ BOOST_DATA_TEST_CASE(the_same_turn_twice_is_one, data::make(databases()), kind) 
   BOOST_TEST(f.sql("SELECT COUNT(*) FROM dead_letters") == "1");
   Turn other = turn;
   other.rows = {row("o2")};
-  BOOST_TEST(f.commit(other).result == CommitResult::fenced, "another content under a committed number is nobody's turn");
+  BOOST_TEST(f.commit(other).result == CommitResult::fenced,
+             "another content under a committed number is nobody's turn");
 }
 
 BOOST_DATA_TEST_CASE(a_commit_whose_result_was_lost_is_found, data::make(databases()), kind) {
@@ -369,12 +385,15 @@ BOOST_DATA_TEST_CASE(a_conflict_takes_back_its_own_turn_only, data::make(databas
   std::vector<CommitResult> results(turns.size() + 1);
   using Handle = decltype(f.self->request(f.store, 20s, Commit{}));
   std::vector<Handle> pending;
-  for (const Turn& turn : turns) pending.push_back(f.self->request(f.store, 20s, Commit{std::make_shared<const Turn>(turn)}));
+  for (const Turn& turn : turns)
+    pending.push_back(f.self->request(f.store, 20s, Commit{std::make_shared<const Turn>(turn)}));
   for (std::size_t i = 0; i < pending.size(); ++i)
     pending[i].receive([&](Committed& committed) { results[i + 1] = committed.result; },
                        [&](caf::error& error) { BOOST_FAIL(to_string(error)); });
   for (int i = 1; i <= shards; ++i) {
-    const CommitResult wanted = i % 7 == 0 ? CommitResult::fenced : i % 5 == 0 ? CommitResult::conflict : CommitResult::ok;
+    const CommitResult wanted = i % 7 == 0   ? CommitResult::fenced
+                                : i % 5 == 0 ? CommitResult::conflict
+                                             : CommitResult::ok;
     BOOST_TEST(results[static_cast<std::size_t>(i)] == wanted, "shard " << i);
     BOOST_TEST(f.find("o" + std::to_string(i)).has_value() == (wanted == CommitResult::ok), "order of shard " << i);
     BOOST_TEST(f.history("o" + std::to_string(i)).empty() == (wanted != CommitResult::ok), "history of shard " << i);
@@ -393,7 +412,8 @@ BOOST_DATA_TEST_CASE(the_outbox_is_read_from_a_sequence_and_a_moment_on, data::m
   }
   const auto sequences = [&](Sequence after, Millis since, int limit) {
     std::vector<Sequence> out;
-    for (const OutboxRow& each : f.ask<OutboxPage>(f.store, ReadOutbox{{f.role, 0}, after, since, limit}).rows) out.push_back(each.sequence);
+    for (const OutboxRow& each : f.ask<OutboxPage>(f.store, ReadOutbox{{f.role, 0}, after, since, limit}).rows)
+      out.push_back(each.sequence);
     return out;
   };
   BOOST_TEST(sequences(0, 0, 10) == (std::vector<Sequence>{1, 2, 4, 5}), boost::test_tools::per_element());
@@ -440,7 +460,8 @@ BOOST_DATA_TEST_CASE(what_was_published_a_day_ago_is_deleted, data::make(databas
   f.now += day + 60'001;
   // The writer cleans behind a commit, before it looks at the next request but one.
   for (int i = 0; i < 2; ++i) BOOST_TEST(f.ask<Done>(f.store, StoreHealth{}).ok);
-  for (int i = 0; i < 1'000 && f.sql("SELECT COUNT(*) FROM outbox") != "1"; ++i) BOOST_TEST(f.ask<Done>(f.store, StoreHealth{}).ok);
+  for (int i = 0; i < 1'000 && f.sql("SELECT COUNT(*) FROM outbox") != "1"; ++i)
+    BOOST_TEST(f.ask<Done>(f.store, StoreHealth{}).ok);
   BOOST_TEST(f.sql("SELECT MIN(sequence) FROM outbox") == "3", "what is not published stays");
 }
 
@@ -450,7 +471,9 @@ BOOST_DATA_TEST_CASE(parked_records_wait_in_order, data::make(databases()), kind
   Turn turn = f.turn(taken);
   turn.parked = {{"o1", record("k", 5)}, {"o2", record("k", 6)}, {"o1", record("k", 4)}};
   BOOST_TEST(f.commit(turn).result == CommitResult::ok);
-  const auto parked = [&](const std::string& key) { return f.ask<ParkedRecords>(f.store, LoadParked{{f.role, 0}, key}); };
+  const auto parked = [&](const std::string& key) {
+    return f.ask<ParkedRecords>(f.store, LoadParked{{f.role, 0}, key});
+  };
   const ParkedRecords found = parked("o1");
   BOOST_TEST(found.ok);
   BOOST_REQUIRE(found.records.size() == 2U);
@@ -498,7 +521,8 @@ BOOST_DATA_TEST_CASE(rows_are_loaded_by_key, data::make(databases()), kind) {
   BOOST_TEST(keys == (Keys{"o2", "quote\"back\\slash,{}"}), boost::test_tools::per_element());
 }
 
-// ---- placing ---------------------------------------------------------------------------------------------------------
+// ---- placing
+// ---------------------------------------------------------------------------------------------------------
 
 namespace store_test {
 
@@ -519,7 +543,9 @@ using namespace store_test;
 
 BOOST_DATA_TEST_CASE(placing_with_a_known_key_returns_the_first_answer, data::make(databases()), kind) {
   Fixture f(kind);
-  const auto place = [&](std::vector<std::shared_ptr<const Placement>> all) { return f.ask<Placed>(f.store, Place{std::move(all)}).results; };
+  const auto place = [&](std::vector<std::shared_ptr<const Placement>> all) {
+    return f.ask<Placed>(f.store, Place{std::move(all)}).results;
+  };
   // o2 and o1 share a key in one message; o3 has none.
   const auto first = place({placement(1, "o1", "k1"), placement(2, "o2", "k1", "other"), placement(3, "o3")});
   BOOST_REQUIRE(first.size() == 3U);
@@ -555,7 +581,8 @@ BOOST_DATA_TEST_CASE(placements_of_many_doors_are_answered_each, data::make(data
   for (std::size_t i = 0; i < doors; ++i) {
     const std::string n = std::to_string(i);
     pending.push_back(f.self->request(
-        f.store, 20s, Place{{placement(2 * i, "a" + n, "key" + std::to_string(i / 2)), placement(2 * i + 1, "b" + n)}}));
+        f.store, 20s,
+        Place{{placement(2 * i, "a" + n, "key" + std::to_string(i / 2)), placement(2 * i + 1, "b" + n)}}));
   }
   std::size_t placed = 0;
   for (std::size_t i = 0; i < doors; ++i)
@@ -571,7 +598,8 @@ BOOST_DATA_TEST_CASE(placements_of_many_doors_are_answered_each, data::make(data
   BOOST_TEST(placed == doors / 2);
 }
 
-// ---- questions -------------------------------------------------------------------------------------------------------
+// ---- questions
+// -------------------------------------------------------------------------------------------------------
 
 BOOST_DATA_TEST_CASE(rows_are_listed_page_by_page, data::make(databases()), kind) {
   Fixture f(kind);
@@ -609,7 +637,8 @@ BOOST_DATA_TEST_CASE(rows_are_listed_page_by_page, data::make(databases()), kind
   BOOST_TEST(under("o", 2) == (Keys{"o0", "o1"}), boost::test_tools::per_element());
 }
 
-// ---- stock -----------------------------------------------------------------------------------------------------------
+// ---- stock
+// -----------------------------------------------------------------------------------------------------------
 
 namespace store_test {
 
@@ -815,7 +844,8 @@ BOOST_DATA_TEST_CASE(products_are_listed_page_by_page, data::make(databases()), 
   for (const char* id : {"b", "a", "C", "d"}) BOOST_TEST(f.change(set_to(std::string("h") + id, id, 1)).created);
   const auto list = [&](const std::string& after, int limit) {
     Keys out;
-    for (const Product& each : f.ask<Products>(f.reader, ListProducts{after, limit}).products) out.push_back(each.id.value);
+    for (const Product& each : f.ask<Products>(f.reader, ListProducts{after, limit}).products)
+      out.push_back(each.id.value);
     return out;
   };
   BOOST_TEST(list("", 2) == (Keys{"C", "a"}), boost::test_tools::per_element());
@@ -823,7 +853,72 @@ BOOST_DATA_TEST_CASE(products_are_listed_page_by_page, data::make(databases()), 
   BOOST_TEST(list("d", 9).empty());
 }
 
-// ---- opening ---------------------------------------------------------------------------------------------------------
+// Two writers as two nodes on one server. With SQLite they are two connections, which only a test may have.
+
+BOOST_DATA_TEST_CASE(two_writers_keep_the_sums, data::make(databases()), kind) {
+  StockFixture f(kind);
+  const std::vector<StoreActor> stores{f.store, spawn_store(f.system, f.options())};
+  const std::vector<Taken> taken{f.take(0), f.take(1)};
+  constexpr int rounds = 50;
+  for (int round = 0; round < rounds; ++round) {
+    using Handle = decltype(f.self->request(f.store, 20s, Commit{}));
+    std::vector<std::shared_ptr<const Turn>> turns;
+    std::vector<Handle> pending;
+    for (std::size_t node = 0; node < 2; ++node) {
+      Turn turn = f.turn(taken[node], static_cast<int>(node));
+      turn.rows = {row("r" + std::to_string(round) + "-" + std::to_string(node))};
+      turn.totals = {{{node == 0 ? "p" : "q"}, 0, 1, 0}, {{node == 0 ? "q" : "p"}, 0, 0, 1}};
+      turns.push_back(std::make_shared<const Turn>(turn));
+      pending.push_back(f.self->request(stores[node], 20s, Commit{turns.back()}));
+    }
+    for (std::size_t node = 0; node < 2; ++node) {
+      Committed committed;
+      pending[node].receive([&](Committed& reply) { committed = reply; },
+                            [&](caf::error& error) { BOOST_FAIL(to_string(error)); });
+      for (int again = 0; committed.result == CommitResult::unavailable && again < 1'000; ++again)
+        committed = f.ask<Committed>(stores[node], Commit{turns[node]});
+      BOOST_TEST(committed.result == CommitResult::ok, committed.why);
+    }
+  }
+  for (const char* id : {"p", "q"}) {
+    BOOST_TEST(f.product(id).reserved == rounds);
+    BOOST_TEST(f.product(id).sold == rounds);
+  }
+}
+
+BOOST_DATA_TEST_CASE(two_writers_place_one_order_for_a_key, data::make(databases()), kind) {
+  Fixture f(kind);
+  const std::vector<StoreActor> stores{f.store, spawn_store(f.system, f.options())};
+  constexpr int rounds = 50;
+  int placed = 0;
+  for (int round = 0; round < rounds; ++round) {
+    using Handle = decltype(f.self->request(f.store, 20s, Place{}));
+    std::vector<Handle> pending;
+    const std::string n = std::to_string(round);
+    for (std::size_t node = 0; node < 2; ++node) {
+      // The same two keys, in another order: nodes that wait for each other must not both give up.
+      const std::string order = n + "-" + std::to_string(node);
+      std::vector<std::shared_ptr<const Placement>> both{placement(1, "a" + order, "a" + n),
+                                                         placement(2, "b" + order, "b" + n)};
+      if (node == 1) std::swap(both[0], both[1]);
+      pending.push_back(f.self->request(stores[node], 20s, Place{both}));
+    }
+    for (auto& each : pending)
+      each.receive(
+          [&](Placed& reply) {
+            for (const PlacedOne& one : reply.results) {
+              BOOST_TEST((one.result != PlaceResult::unavailable));
+              if (one.result == PlaceResult::placed) ++placed;
+            }
+          },
+          [&](caf::error& error) { BOOST_FAIL(to_string(error)); });
+  }
+  BOOST_TEST(placed == 2 * rounds);
+  BOOST_TEST(f.sql("SELECT COUNT(*) FROM orders") == std::to_string(2 * rounds));
+}
+
+// ---- opening
+// ---------------------------------------------------------------------------------------------------------
 
 namespace store_test {
 
@@ -952,12 +1047,14 @@ BOOST_AUTO_TEST_CASE(a_lost_server_connection_is_made_again) {
   Fixture f("postgresql");
   const Taken taken = f.take();
   for (int round = 1; round <= 3; ++round) {
-    f.sql("SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'cartwright " + f.schema() + "'");
+    f.sql("SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'cartwright " +
+          f.schema() + "'");
     Turn turn = f.turn(taken);
     turn.transitions = {step("o1", round)};
     const auto deadline = std::chrono::steady_clock::now() + 20s;
     Committed committed = f.commit(turn);
-    while (committed.result == CommitResult::unavailable && std::chrono::steady_clock::now() < deadline) committed = f.commit(turn);
+    while (committed.result == CommitResult::unavailable && std::chrono::steady_clock::now() < deadline)
+      committed = f.commit(turn);
     BOOST_TEST(committed.result == CommitResult::ok);
     while (!f.ask<History>(f.reader, FindHistory{{"o1"}}).ok && std::chrono::steady_clock::now() < deadline) {
     }

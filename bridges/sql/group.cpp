@@ -1,0 +1,98 @@
+#include "bridges/sql/group.hpp"
+
+namespace cartwright::sql {
+
+namespace {
+
+bool write_in_one_go(Database& database, std::vector<Job>& jobs) {
+  try {
+    for (Job& job : jobs)
+      if (job.write && job.write(database) == Verdict::undo) return false;
+    return true;
+  } catch (const std::exception& error) {
+    if (database.fault(error).broken) throw;
+    return false;
+  }
+}
+
+void write_one_by_one(Database& database, std::vector<Job>& jobs) {
+  for (Job& job : jobs) {
+    if (!job.write) continue;
+    database.savepoint();
+    try {
+      if (job.write(database) == Verdict::undo) {
+        database.rollback_to_savepoint();
+        if (job.undone) job.undone(database);
+      }
+    } catch (const std::exception& error) {
+      const Fault fault = database.fault(error);
+      if (fault.broken) throw;
+      job.failure = database.explain("writing one request", fault.text + "; nothing of it is stored");
+      database.rollback_to_savepoint();
+    }
+    database.release_savepoint();
+  }
+}
+
+bool write(Database& database, std::vector<Job>& jobs, std::string& why) {
+  std::size_t count = 0;
+  for (const Job& job : jobs) count += job.write ? 1 : 0;
+  if (count == 0) return true;
+  if (!database.connected(why)) return false;
+  const std::string doing = "writing " + std::to_string(count) + " requests";
+  const char* outlook = "nothing of it is stored; hand it in again";
+  try {
+    database.begin();
+    if (!write_in_one_go(database, jobs)) {
+      database.rollback();
+      if (!database.connected(why)) return false;
+      database.begin();
+      write_one_by_one(database, jobs);
+    }
+    outlook = "it may be stored; hand it in again";
+    database.commit();
+    return true;
+  } catch (const std::exception& error) {
+    why = database.explain(doing, database.fault(error).text + "; " + outlook);
+    database.rollback();
+    // A connection that has failed once is not trusted again: what the next one reads is what is stored.
+    database.disconnect();
+    return false;
+  }
+}
+
+/// Answers a job that reads; a failure is its own.
+void read(Database& database, Job& job) {
+  std::string why;
+  try {
+    if (database.connected(why)) {
+      job.read(database);
+      return job.deliver();
+    }
+  } catch (const std::exception& error) {
+    const Fault fault = database.fault(error);
+    why = database.explain("reading", fault.text + "; ask again");
+    database.rollback();
+    if (fault.broken) database.disconnect();
+  }
+  job.refuse(why);
+}
+
+}  // namespace
+
+bool run_group(Database& database, std::vector<Job>& jobs) {
+  std::string why;
+  const bool written = write(database, jobs, why);
+  for (Job& job : jobs) {
+    if (!job.write) continue;
+    if (!written || !job.failure.empty())
+      job.refuse(job.failure.empty() ? why : job.failure);
+    else if (!job.read)
+      job.deliver();
+  }
+  for (Job& job : jobs)
+    if (job.read && (!job.write || (written && job.failure.empty()))) read(database, job);
+  return written;
+}
+
+}  // namespace cartwright::sql
