@@ -758,6 +758,13 @@ class Shard : public ShardActor::base {
 
   // -- supervision ----------------------------------------------------------------------------------------------------------
 
+  /// A record as the store gives it back: its bytes and what its headers said. What they mean is read again.
+  [[nodiscard]] RecordPtr read_again(const Record& parked) const {
+    auto record = std::make_shared<Record>(parked);
+    if (record->poison.empty()) d_.codec->read(*record, d_.codec->reroute(parked).headers);
+    return record;
+  }
+
   /// Reads what waits behind an order and hands it to the next turn. One at a time for each order, until its turn is
   /// done: a second one would take away, undigested, what was parked in between.
   void redrive(Slot& slot) {
@@ -772,6 +779,7 @@ class Shard : public ShardActor::base {
                 redrives_.erase(key);
                 return;
               }
+              for (RecordPtr& record : parked.records) record = read_again(*record);
               ready_.push_back({key, std::move(parked.records)});
               start_turn();
             },

@@ -313,16 +313,17 @@ void Step::refunded(const Event& e) {
   }
   got(Wait::refund);
   changed();
+  if (!e.txn.empty()) o_.txn = e.txn;
   if (e.amount.value_or(0) > 0 && o_.state == State::cancelled) to(State::refunded, e.topic);
 }
 
 void Step::money_too_late(const Event& e) {
-  if (o_.txn.empty()) o_.txn = e.txn;
   if (!o_.refund_asked) {
+    o_.txn = e.txn;
     changed();
     refund();
   } else if (!o_.wait(Wait::refund).open && e.txn != o_.txn) {
-    refund_one(e.txn);
+    refund_one(e.txn);  // the refund has its answer, and that was not about this charge
   }
 }
 

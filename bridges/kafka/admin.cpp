@@ -126,6 +126,7 @@ TopicsResult ensure(rd_kafka_t* client, const ClientOptions& options, const Topi
   TopicsResult result;
   Existing found;
   bool asked = false;
+  std::size_t missing_before = 0;
   for (;;) {
     if ((result.error = read_topics(client, options, deadline, found))) return result;
     if ((result.error = common_partitions(found, names, result.partitions))) return result;
@@ -135,6 +136,13 @@ TopicsResult ensure(rd_kafka_t* client, const ClientOptions& options, const Topi
       result.error =
           describe(RD_KAFKA_RESP_ERR__TIMED_OUT, "waiting for topic " + missing.front().name, options.brokers);
       return result;
+    }
+    // Somebody else may be at it: another node, or the embedded broker, which knows no admin requests and makes its
+    // topics in the first second. Only what stays away between two looks is created.
+    if (missing.size() != missing_before) {
+      missing_before = missing.size();
+      std::this_thread::sleep_for(300ms);
+      continue;
     }
     // What was created is known to all brokers a moment later; then the loop only waits.
     if (!asked && (result.error = create(client, options, deadline, missing, result.created))) return result;

@@ -28,7 +28,8 @@ CREATE TABLE products (
   version BIGINT NOT NULL
 );
 
--- Changes of stock by hand. given: counted in the totals. asked: waits for Redis. done, refused: settled. told: Redis knows.
+-- Changes of stock by hand. given: counted in the totals. asked: waits for Redis. done, refused: settled.
+-- told: Redis knows.
 CREATE TABLE hands (
   id TEXT COLLATE "C" PRIMARY KEY,
   product_id TEXT NOT NULL,

@@ -27,7 +27,8 @@ CREATE TABLE products (
   version INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- Changes of stock by hand. given: counted in the totals. asked: waits for Redis. done, refused: settled. told: Redis knows.
+-- Changes of stock by hand. given: counted in the totals. asked: waits for Redis. done, refused: settled.
+-- told: Redis knows.
 CREATE TABLE hands (
   id TEXT PRIMARY KEY,
   product_id TEXT NOT NULL,
