@@ -167,7 +167,7 @@ class Node {
     kafka.session_timeout = o_.kafka_session_timeout;
     kafka.properties = o_.kafka_properties;
     kafka.node_name = "cartwright-" + std::to_string(getpid());
-    kafka.log = [](int level, std::string_view text) { log(level <= 3 ? Level::info : Level::debug, "librdkafka", text); };
+    kafka.log = [](int level, std::string_view text) { log(level <= 2 ? Level::warn : Level::debug, "librdkafka", text); };
     return kafka;
   }
 

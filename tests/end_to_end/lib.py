@@ -637,3 +637,17 @@ def run(main):
     step("passed" if code == 0 else "failed")
     sys.stdout.flush()
     os._exit(code)
+
+
+def each(*parts):
+    """Runs all the parts of a test, (function, arguments...), and fails at the end with what failed in any of them."""
+    failed = []
+    for function, *arguments in parts:
+        step(function.__name__.replace("_", " "))
+        try:
+            function(*arguments)
+        except Failed as error:
+            frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.endswith("lib.py")]
+            print(f"  FAILED {function.__name__}, line {frames[-1].lineno}: {error}", flush=True)
+            failed.append(function.__name__)
+    check(not failed, "every part of the test passes", failed)
