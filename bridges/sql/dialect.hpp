@@ -37,10 +37,9 @@ class Dialect {
   [[nodiscard]] virtual const char* begin_read() const = 0;
   /// Says what a library's exception means.
   [[nodiscard]] virtual Fault fault(const std::exception& error) const = 0;
-  /// Called by the writer after each commit, on its thread; true: a checkpoint would be useful.
-  virtual bool wants_checkpoint(soci::session&) { return false; }
-  /// Moves what is committed to its place, beside the writer.
-  virtual void checkpoint(soci::session&) {}
+  /// Called by the writer when a commit has been answered, on its thread: moves what is committed to its place when it
+  /// is time.
+  virtual void after_commit(soci::session&) {}
 };
 
 [[nodiscard]] std::unique_ptr<Dialect> make_sqlite(const StoreOptions& options);

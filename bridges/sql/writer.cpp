@@ -21,13 +21,11 @@ namespace cartwright::sql {
 
 struct Flush {};       // to itself, behind everything that was in the mailbox
 struct Clean {};       // to itself, while there is something to delete
-struct Checkpoint {};  // to the actor that moves the log to the file
 
 }  // namespace cartwright::sql
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::sql::Flush)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::sql::Clean)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::sql::Checkpoint)
 
 namespace cartwright::sql {
 
@@ -37,23 +35,10 @@ constexpr std::size_t rows_waiting_max = 200'000;  // of one transaction; then c
 constexpr Millis clean_interval = 60'000;
 
 using WriterActor = StoreActor::extend<caf::reacts_to<Flush>, caf::reacts_to<Clean>>;
-using CheckpointActor = caf::typed_actor<caf::reacts_to<Checkpoint>>;
-
-CheckpointActor::behavior_type checkpointer(CheckpointActor::pointer self, StoreOptions options) {
-  harden(self);
-  auto database = std::make_shared<Database>(std::move(options), Access::read);
-  return {[database](const Checkpoint&) {
-    std::string why;
-    if (database->connected(why)) database->dialect().checkpoint(database->session());
-  }};
-}
 
 class Writer {
  public:
-  Writer(WriterActor::pointer self, StoreOptions options) : self_(self), database_(std::move(options), Access::write) {
-    if (database_.dialect().carriage().loops)
-      checkpointer_ = self->system().spawn<caf::detached>(checkpointer, database_.options());
-  }
+  Writer(WriterActor::pointer self, StoreOptions options) : self_(self), database_(std::move(options), Access::write) {}
 
   /// Puts a request into the next transaction. `fill` says what the job does to reply; the promise is kept on every
   /// path.
@@ -114,7 +99,6 @@ class Writer {
 
   WriterActor::pointer self_;
   Database database_;
-  CheckpointActor checkpointer_;
   std::vector<Job> jobs_;
   std::vector<std::shared_ptr<const Placement>> placements_;
   std::vector<Door> doors_;
@@ -157,8 +141,7 @@ void Writer::flush() {
   const bool written = run_group(database_, jobs);
   if (!written) return;
   std::string why;
-  if (checkpointer_ && database_.connected(why) && database_.dialect().wants_checkpoint(database_.session()))
-    self_->send(checkpointer_, Checkpoint{});
+  if (database_.connected(why)) database_.dialect().after_commit(database_.session());
   const Millis now = database_.options().clock();
   if (now - cleaned_at_ >= clean_interval) {
     cleaned_at_ = now;
