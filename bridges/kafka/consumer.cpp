@@ -24,6 +24,7 @@ constexpr std::size_t drained_records_max = 1000;  // then what was read is sent
 constexpr auto commit_interval = 200ms;            // a commit per batch would cost a request per batch
 constexpr auto check_interval = 1s;                // watermarks, lag
 constexpr auto assign_retry = 200ms;
+constexpr auto stragglers_wait = 300ms, assign_again = 1500ms;
 constexpr int query_timeout_ms = 1000;
 constexpr int last_commit_timeout_ms = 1000;
 constexpr auto hand_over_max = 3s;    // a shard's transaction and its goodbye; then the group goes on without
@@ -502,10 +503,12 @@ class ConsumerWorker final : public Listener {
     }
     shards_[partition] = std::move(shard);
     asking_.erase(partition);
-    if (fetching_)
-      seek(partition);
-    else if (shards_.size() == owned_.size())
-      assign_at_ = {};
+    if (fetched_.contains(partition)) return seek(partition);
+    // One assignment for all shards if they come within a moment. Another one only when the fetchers of the one before
+    // have surely begun or stopped: 2.0.2 ends the process when a fetcher is told to stop twice (assertion in
+    // rd_kafka_assignment_partition_stopped).
+    auto soon = shards_.size() == owned_.size() ? Clock::now() : Clock::now() + stragglers_wait;
+    assign_at_ = std::max(soon, assigned_last_ + assign_again);
   }
 
   /// A shard of a running assignment begins anew. What was fetched before has no place any more: the epoch tells it.
@@ -521,10 +524,12 @@ class ConsumerWorker final : public Listener {
     govern_flow();
   }
 
-  /// One assignment of everything, when every shard has said from where. Never a second one while fetchers of the first
-  /// may still be stopping: 2.0.2 then ends the process (assertion in rd_kafka_assignment_partition_stopped).
+  /// One assignment of everything that runs, each from where it is. An eager group takes whole assignments only; a subset
+  /// of what the group gave is allowed.
   void assign_running() {
     assign_at_ = Clock::time_point::max();
+    assigned_last_ = Clock::now();
+    for (int partition : std::set<int>(paused_)) resume(partition);
     Partitions list = partitions_list(shards_.size() * topics_.size());
     for (const auto& [partition, shard] : shards_)
       for (Topic topic : topics_)
@@ -535,7 +540,7 @@ class ConsumerWorker final : public Listener {
       assign_at_ = Clock::now() + assign_retry;
       return;
     }
-    fetching_ = true;
+    for (const auto& [partition, shard] : shards_) fetched_.insert(partition);
     govern_flow();
   }
 
@@ -557,7 +562,7 @@ class ConsumerWorker final : public Listener {
     }
     // Nothing is fetched yet: where to begin is known when the shards have been taken.
     rd_kafka_assign(client_.get(), partitions_list(0).get());
-    fetching_ = false;
+    fetched_.clear();
     assign_at_ = Clock::time_point::max();
     ++counters_.rebalances;
     show_owned();
@@ -587,7 +592,7 @@ class ConsumerWorker final : public Listener {
     owned_.clear();
     show_owned();
     assign_at_ = Clock::time_point::max();
-    fetching_ = false;
+    fetched_.clear();
     rd_kafka_assign(client_.get(), nullptr);
   }
 
@@ -720,14 +725,14 @@ class ConsumerWorker final : public Listener {
   Queue wake_;  // of the client; guarded by inbox_mutex_
   std::unique_ptr<Asker> asker_;
   std::set<int> owned_, paused_;
-  bool fetching_ = false;  // everything that is owned was assigned to the client
+  std::set<int> fetched_;  // in the client's assignment
   std::map<int, RunningShard> shards_;
   std::map<int, Epoch> epochs_;
   std::map<int, ShardActor> asking_;
   std::vector<Header> headers_;
   RateLimit reports_{30s};
   bool renew_ = false, copy_in_air_ = false;
-  Clock::time_point next_commit_, next_check_, unsettled_since_, assign_at_ = Clock::time_point::max();
+  Clock::time_point next_commit_, next_check_, unsettled_since_, assigned_last_, assign_at_ = Clock::time_point::max();
 };
 
 RoleConsumer::RoleConsumer(ClientOptions options, RoleId role, TopicNames names, std::shared_ptr<const Codec> codec,
