@@ -338,7 +338,7 @@ def where_to_look(ports, data, logs, order_id):
     post = f"curl -s {base}/v1/orders -H 'Content-Type: application/json' -d"
     print(f"""
 Where to look next
-  {base}/                                        the page
+  curl -s {base}/v1/actors | jq                  every shard, and how many order actors it has
   curl -s {base}/v1/orders/{order_id} | jq
   curl -s {base}/v1/orders/{order_id}/history | jq
   curl -s {base}/v1/orders/{order_id}/notifications | jq

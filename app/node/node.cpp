@@ -93,7 +93,8 @@ class Front {
     std::string reasons;
     for (const auto& [check, why] : board_->checks())
       if (!why.empty()) reasons += "[-]" + check + " " + why + "\n";
-    if (request.path == "/readyz") return responder.send({503, "text/plain", {{"Retry-After", "1"}}, reasons + "[-]node starting\n"});
+    bool verbose = request.path == "/readyz" && !request.query.empty() && request.query[0].first == "verbose";
+    if (verbose) return responder.send({503, "text/plain", {{"Retry-After", "1"}}, reasons + "[-]node starting\n"});
     responder.send(http::problem(503, "Starting", "the node waits for its servers: " + reasons));
   }
 
@@ -108,8 +109,10 @@ std::vector<std::string> read_tokens(const std::string& path) {
   if (path.empty()) return tokens;
   std::ifstream file(path);
   if (!file) throw Misconfigured("http.tokens-file: " + path + " cannot be read");
-  for (std::string line; std::getline(file, line);)
+  for (std::string line; std::getline(file, line);) {
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ' || line.back() == '\t')) line.pop_back();
     if (!line.empty() && line[0] != '#') tokens.push_back(line);
+  }
   if (tokens.empty()) throw Misconfigured("http.tokens-file: " + path + " holds no token");
   return tokens;
 }
