@@ -56,6 +56,7 @@ std::shared_ptr<const Role> make_role(RoleId id, const Settings& given, std::sha
     case RoleId::order:
       role.supervised = true;
       role.begins = begins_with<Topic::order_placed>;
+      role.resumes = [](const std::string& state) { return state == order::to_string(order::State::pending); };
       role.load = loader<order::Order>(
           settings, codec, order::digest, [](const Codec& c, const std::string& doc) { return c.read_order(doc); },
           [](const order::Order& o, Row& row) { row.owner = o.user.value; });

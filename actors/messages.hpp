@@ -200,7 +200,7 @@ struct Committed {
 };
 
 struct Take { ShardId shard; int partitions = 0; };
-struct Wake { std::string key; Millis due = 0; };
+struct Wake { std::string key; Millis due = 0; std::string state; };
 struct OutboxRow { Sequence sequence = 0; std::shared_ptr<const std::vector<Outgoing>> outgoing; };
 
 /// What a new owner has to know of its shard.

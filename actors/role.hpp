@@ -33,6 +33,8 @@ struct Role {
   /// Events that normally are the first of their row: the shard assumes a new row without asking the store, and the
   /// insert finds out (compare-and-swap) when it was wrong.
   std::function<bool(const Event&)> begins;
+  /// Rows in this state are resumed when the shard is taken, also in a role without a port.
+  std::function<bool(const std::string& state)> resumes = [](const std::string&) { return false; };
 };
 
 /// The role `id`, with its rules bound to `settings`. Immutable; its entities need it as long as they live.

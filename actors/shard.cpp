@@ -140,8 +140,9 @@ class Shard : public ShardActor::base {
     for (Wake& wake : taken.open) {
       Slot& slot = slots_.at(wake.key);
       slots_.set_due(slot, wake.due, 0);
-      // Acts may not have been done before the owner before us ended: do them now, in portions.
-      if (d_.port) wakes_.push_back({wake.key, Resume{}});
+      // Acts may not have been done, and a door's order.placed not been written, before the owner before us ended: do
+      // it now, in portions.
+      if (d_.port || d_.role->resumes(wake.state)) wakes_.push_back({wake.key, Resume{}});
     }
     for (Quarantine& quarantine : taken.quarantines) {
       Slot& slot = slots_.at(quarantine.key);

@@ -29,6 +29,7 @@ class Step {
   void on(const std::shared_ptr<const Record>& record);
   void on_time(bool caught_up);
   void ask_everything();
+  void publish_unseen();
   CommandReply cancel_by_command(std::uint64_t id);
 
   // -- the answers of the table ---------------------------------------------------------------------------------------
@@ -227,9 +228,12 @@ void Step::placed_again(const Event& e) {
     return;
   }
   if (o_.seen) return;
-  o_.seen = true;  // our own door's record, read back from the log: it need not be published again
+  // Our own door's record, read back from the log: it need not be published again. That is written with the next change:
+  // forgotten by a crash, it costs one repetition. Only a foreign inventory may not know a repetition for what it is.
+  o_.seen = true;
   Question& question = o_.wait(Wait::inventory);
-  if (question.open && contains(settings_.foreign, RoleId::inventory)) question.next = 0;
+  if (!question.open || !contains(settings_.foreign, RoleId::inventory)) return;
+  question.next = 0;
   change_.changed = true;
 }
 
@@ -340,6 +344,11 @@ void Step::ask(Wait what) {
     case Wait::stock_release: return publish(event(Topic::inventory_release_requested, at));
     case Wait::refund: return publish(event(Topic::payment_refund_requested, at));
   }
+}
+
+/// The owner may have taken the shard because a node died between a door's commit and its publish (rule 3).
+void Step::publish_unseen() {
+  if (o_.state == State::pending && !o_.seen) publish(placed_event(o_));
 }
 
 void Step::ask_everything() {
@@ -548,7 +557,10 @@ void digest(Order& order, const Input& input, const Settings& settings, Millis n
   } else if (const auto* due = std::get_if<Due>(&input)) {
     step.on_time(due->caught_up);
   } else if (const auto* resume = std::get_if<Resume>(&input)) {
-    if (resume->lost) step.ask_everything();
+    if (resume->lost)
+      step.ask_everything();
+    else
+      step.publish_unseen();
   } else if (const auto* command = std::get_if<Command>(&input)) {
     if (command->kind == CommandKind::cancel) {
       change.replies.push_back(step.cancel_by_command(command->id));

@@ -288,7 +288,10 @@ class Node {
     }
     if (contains(o_.roles, RoleId::payment)) {
       gateway_ = simulated::spawn_gateway(*system_, {o_.database_url, o_.kafka_group_prefix,
-                                                     [](const std::string& what) { log(Level::warn, "gateway", what); }});
+                                                     [board = board_](const std::string& state) {
+                                                       board->set("gateway", state);
+                                                       if (!state.empty()) log(Level::warn, "gateway", state);
+                                                     }});
       charges_ = spawn_charges(*system_, gateway_);
     }
     if (contains(o_.roles, RoleId::shipping)) carrier_ = simulated::spawn_carrier(*system_);

@@ -27,6 +27,9 @@ namespace {
 // running embedded broker does; a node links this file as well.
 std::atomic<std::uint16_t> port_for_next_bind{0};
 std::atomic<bool> accepted_without_delay{false};
+// While the topics are being made: a client that asks for a topic now would make the cluster invent it, with a number of
+// partitions of its own. Clients come back.
+std::atomic<bool> turning_away{false};
 
 template <class Function>
 Function* next_in_line(const char* name) {
@@ -59,6 +62,11 @@ extern "C" int bind(int socket, const sockaddr* address, socklen_t size) noexcep
 extern "C" int accept(int socket, sockaddr* address, socklen_t* size) {
   static auto* const next = next_in_line<int(int, sockaddr*, socklen_t*)>("accept");
   const int accepted = next(socket, address, size);
+  if (accepted >= 0 && turning_away.load(std::memory_order_relaxed)) {
+    close(accepted);
+    errno = ECONNABORTED;
+    return -1;
+  }
   if (accepted >= 0 && accepted_without_delay.load(std::memory_order_relaxed)) {
     const int before = errno;
     switch_on(accepted, IPPROTO_TCP, TCP_NODELAY);
@@ -140,6 +148,8 @@ int run_embedded_broker(const EmbeddedBrokerOptions& options, std::ostream& out,
   }
 
   accepted_without_delay = true;
+  turning_away = true;
+  rd_kafka_set_log_level(client.get(), 0);  // it says of every client that it was turned away
   port_for_next_bind = options.port;
   const std::unique_ptr<rd_kafka_mock_cluster_t, ClusterEnd> cluster(rd_kafka_mock_cluster_new(client.get(), 1));
   port_for_next_bind = 0;
@@ -154,6 +164,8 @@ int run_embedded_broker(const EmbeddedBrokerOptions& options, std::ostream& out,
     return 1;
   }
 
+  turning_away = false;
+  rd_kafka_set_log_level(client.get(), 4);
   out << "embedded broker listening on " << rd_kafka_mock_cluster_bootstraps(cluster.get()) << '\n'
       << "note: records are kept in memory only, the newest " << retention << " of each partition" << std::endl;
   int received = 0;

@@ -67,9 +67,10 @@ class Book {
       *session_ << (sqlite_ ? "BEGIN IMMEDIATE" : "BEGIN");
       work();
       *session_ << "COMMIT";
+      tell("");
       return true;
     } catch (const std::exception& error) {
-      if (options_.complain) options_.complain(std::string("the gateway's ledger: ") + error.what());
+      tell(std::string("the simulated gateway's ledger: ") + error.what());
       close();  // with it goes the transaction; whoever asked will ask again
       return false;
     }
@@ -122,7 +123,8 @@ class Book {
       *session << "PRAGMA synchronous=NORMAL";
       table_ = "ledger";
     } else {
-      session->open(soci::postgresql, options_.url);
+      // SOCI spoils a URL without any option (it appends '=').
+      session->open(soci::postgresql, options_.url + (options_.url.find('?') == std::string::npos ? "?" : "&") + "connect_timeout=5");
       std::string schema = "\"" + options_.group_prefix + "_gateway\"";
       *session << "CREATE SCHEMA IF NOT EXISTS " + schema;
       table_ = schema + ".ledger";
@@ -145,6 +147,11 @@ class Book {
     session_ = std::move(session);
   }
 
+  void tell(const std::string& state) {
+    if (state != told_ && options_.state) options_.state(state);
+    told_ = state;
+  }
+
   void close() {
     booked_.reset();
     session_.reset();
@@ -152,7 +159,7 @@ class Book {
 
   GatewayOptions options_;
   bool sqlite_ = true;
-  std::string table_;
+  std::string table_, told_;
   std::unique_ptr<soci::session> session_;
   std::unique_ptr<soci::statement> booked_;
   std::string key_, order_, kind_, txn_;

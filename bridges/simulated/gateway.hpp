@@ -30,7 +30,7 @@ using GatewayActor = PortActor::extend<
 struct GatewayOptions {
   std::string url;           // as the stores': sqlite:DIR or postgresql://...
   std::string group_prefix;  // PostgreSQL: the schema is <group_prefix>_gateway
-  std::function<void(const std::string& what)> complain;  // the ledger is away; the actor's thread; may be empty
+  std::function<void(const std::string& what)> state;  // what is wrong with the ledger, "" when it is well again; may be empty
 };
 
 /// Spawns the gateway, a detached actor that owns its database. While that is away it does not answer, and is asked again.

@@ -43,7 +43,7 @@ Texts common_texts(RoleId role) {
   t[Sql::add_loss] = {"UPDATE role_state SET losses = losses + 1", "", ""};
   t[Sql::lock_identity] = {"SELECT verified_run_id, verified_generation FROM role_state", "", "ti"};
   t[Sql::read_positions] = {"SELECT topic, next, timestamp, hash FROM positions WHERE partition = :a", "i", "tiii"};
-  t[Sql::read_open] = {"SELECT key, due FROM " + rows + " WHERE partition = :a AND open = 1", "i", "ti"};
+  t[Sql::read_open] = {"SELECT key, due, state FROM " + rows + " WHERE partition = :a AND open = 1", "i", "tit"};
   t[Sql::read_quarantines] = {"SELECT key, reason, restarts, since, until FROM quarantine WHERE partition = :a", "i",
                               "ttiii"};
   t[Sql::read_outbox] = {

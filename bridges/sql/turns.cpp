@@ -72,7 +72,7 @@ void Database::read_shard(ShardId shard, Taken& taken) {
         },
         shard.partition);
     Statement& open = statement(Sql::read_open);
-    open.rows([&] { taken.open.push_back({open.text(0), open.integer(1)}); }, shard.partition);
+    open.rows([&] { taken.open.push_back({open.text(0), open.integer(1), open.text(2)}); }, shard.partition);
     Statement& set_aside = statement(Sql::read_quarantines);
     set_aside.rows(
         [&] {

@@ -43,7 +43,7 @@ class MemoryStore {
     taken.losses = s_.losses;
     taken.losses_seen = shard.losses_seen;
     for (auto& [key, stored] : s_.rows)
-      if (stored.partition == take.shard.partition && stored.row.open) taken.open.push_back({key, stored.row.due});
+      if (stored.partition == take.shard.partition && stored.row.open) taken.open.push_back({key, stored.row.due, stored.row.state});
     for (auto& [key, entry] : s_.quarantines)
       if (entry.first == take.shard.partition) taken.quarantines.push_back(entry.second);
     for (auto it = shard.outbox.upper_bound(shard.published); it != shard.outbox.end(); ++it)
