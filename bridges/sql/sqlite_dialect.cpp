@@ -23,8 +23,8 @@ constexpr int busy_timeout_ms = 5'000;  // readers and checkpoints hold locks fo
 constexpr int writer_cache_kib =
     64 * 1024;  // what a large transaction touches has to fit: the index by owner is random
 constexpr int reader_cache_kib = 8 * 1024;
-// A small log is written over while its pages are still in the page cache. With 64 MiB the kernel had to read most blocks
-// back before it could write into them: 26 % of a busy node's time, and 40 % of its orders/s.
+// A small log is written over while its pages are still in the page cache. With 64 MiB the kernel was seen to read blocks
+// back before it could write into them, which made commits a quarter of a busy node's time.
 constexpr int log_pages_max = 2'000;  // 8 MiB: then the writer moves it to the file, and it begins anew
 
 [[noreturn]] void fail(StoreError::Kind kind, const std::string& text) { throw StoreError(kind, text); }
