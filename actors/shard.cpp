@@ -115,6 +115,7 @@ class Shard : public ShardActor::base {
     unpublished_.clear();
     redrives_.clear();
     stale_redrives_.clear();
+    lost_topics_.clear();
     lost_ = false;
     replaying_ = reading_outbox_ = false;
     unpublished_records_ = 0;
@@ -208,10 +209,9 @@ class Shard : public ShardActor::base {
   }
 
   void on(const LogLost& lost) {
-    for (Topic topic : lost.topics) {
-      positions_[topic] = {};
-      lost_ = true;
-    }
+    // For the next turn: the running one was collected from the log before, and will set its positions when it is done.
+    lost_topics_.insert(lost.topics.begin(), lost.topics.end());
+    lost_ = lost_ || !lost.topics.empty();
     complain("a log was lost; the outbox is published again and every open question is asked again");
     start_turn();
   }
@@ -269,6 +269,7 @@ class Shard : public ShardActor::base {
     turn_->number = number_;
     turn_->at = now;
     turn_->next = positions_;
+    for (Topic topic : std::exchange(lost_topics_, {})) turn_->next[topic] = {};
     outgoing_ = std::make_shared<std::vector<Outgoing>>();
     turn_->lost = std::exchange(lost_, false);
     turn_outcomes_.clear();
@@ -614,6 +615,8 @@ class Shard : public ShardActor::base {
         redrive(*work.slot);
       }
     lost_ = lost_ || turn_->lost;
+    for (const auto& [topic, position] : turn_->next)
+      if (position.next < positions_[topic].next) lost_topics_.insert(topic);
     works_.clear();
     turn_records_.clear();
     turn_.reset();
@@ -857,6 +860,7 @@ class Shard : public ShardActor::base {
   std::unordered_map<caf::actor_id, std::string> children_;
 
   std::deque<RecordPtr> records_;
+  std::set<Topic> lost_topics_;
   std::vector<Outcome> outcomes_;
   std::deque<std::pair<std::string, Resume>> wakes_;
   std::vector<Asked> commands_;
