@@ -10,6 +10,7 @@
 #include "app/api/clerk.hpp"
 #include "app/api/desk.hpp"
 #include "app/api/door.hpp"
+#include "app/api/openapi.hpp"
 #include "app/api/requests.hpp"
 #include "app/api/watch.hpp"
 #include "bridges/http/problem.hpp"
@@ -183,8 +184,7 @@ class Api {
   }
 
   [[nodiscard]] bool is_here(Page page) const {
-    if (page == Page::start) return !deps_.page_html.empty();
-    return page != Page::openapi || !deps_.openapi_json.empty();
+    return page != Page::start || !deps_.page_html.empty();
   }
 
   [[nodiscard]] bool authorised(const http::Request& request) const {
@@ -229,7 +229,7 @@ class Api {
             {.status = 200, .content_type = "text/html; charset=utf-8", .headers = {}, .body = deps_.page_html});
       case Page::openapi:
         return responder.send(
-            {.status = 200, .content_type = "application/json", .headers = {}, .body = deps_.openapi_json});
+            {.status = 200, .content_type = "application/json", .headers = {}, .body = std::string(openapi_json())});
       case Page::livez: return responder.send(text(200, "ok\n"));
       case Page::readyz: return readyz(request, responder);
       case Page::metrics:

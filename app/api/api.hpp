@@ -42,7 +42,7 @@ struct ApiDeps {
   std::function<std::vector<std::pair<std::string, std::string>>()> readiness;  // name -> "" for ok, or the reason
   std::function<std::string()> metrics;                                         // Prometheus' text format
   std::function<bool()> draining;
-  std::string openapi_json, page_html;  // at /openapi.json and /, when not empty
+  std::string page_html;  // at /, when not empty
   std::vector<std::string> tokens;      // bearer tokens of /v1; empty: open to all
   Patience patience;
 };

@@ -6,6 +6,7 @@
 #include <map>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "actors/harden.hpp"
 #include "app/api/requests.hpp"
@@ -47,6 +48,13 @@ struct Job {
 };
 using JobPtr = std::shared_ptr<Job>;
 
+/// A change that the ledger could not open yet: it was away, or another change of the product was being settled.
+struct PutOff {
+  StockChange change;
+  http::Responder responder;
+  caf::actor_clock::time_point until;
+};
+
 redis::StockCounts ledger_counts(const Product& product) {
   return {product.id, product.stocked - product.reserved - product.sold, product.reserved, product.sold,
           product.stocked};
@@ -66,14 +74,15 @@ struct DeskState {
 
   void change(ChangeByHand& asked) {
     const http::Responder& responder = asked.responder;
-    if (jobs_.size() >= bounds::hands_max || opening_ >= bounds::hands_max)
+    if (jobs_.size() >= bounds::hands_max || opening_ + put_off_.size() >= bounds::hands_max)
       return responder.send(http::problem(503, {}, "too many changes of stock are under way; try again"));
-    if (asked.change.absolute) return open(std::move(asked.change), responder);
+    const auto until = self_->clock().now() + deps_.patience.hand;
+    if (asked.change.absolute) return open({std::move(asked.change), responder, until});
     // An adjustment is of something that is there; only PUT makes a product.
     find(FindProduct{asked.change.product}, responder,
-         [this, responder, change = asked.change](const std::vector<Product>& known) {
+         [this, responder, until, change = asked.change](const std::vector<Product>& known) {
            if (known.empty()) return no_such_product(change.product, responder);
-           open(change, responder);
+           open({change, responder, until});
          });
   }
 
@@ -84,6 +93,7 @@ struct DeskState {
     for (const auto& [id, job] : jobs_)
       if (!job->asking && job->next <= now) due.push_back(job);
     for (const JobPtr& job : due) tell(job);
+    open_again([](const PutOff&) { return true; });
     if (now < next_sweep_) return;
     next_sweep_ = now + bounds::hand_sweep;
     sweep();
@@ -120,22 +130,34 @@ struct DeskState {
  private:
   // -- a change's way: opened in the ledger, told to Redis, settled in the ledger ----
 
-  void open(StockChange change, const http::Responder& responder) {
+  void open(PutOff asked) {
     ++opening_;
-    auto answer = change.answer;
-    self_->request(deps_.store, bounds::hand_timeout, ChangeStock{std::move(change)})
+    self_->request(deps_.store, bounds::hand_timeout, ChangeStock{asked.change})
         .then(
-            [this, responder, answer](const Hand& hand) {
+            [this, asked](const Hand& hand) {
               --opening_;
-              opened(hand, responder, answer);
+              // Nothing was written, so the same change may be handed in again.
+              if (hand.state == HandState::unavailable && self_->clock().now() < asked.until)
+                return put_off_.push_back(asked);
+              opened(hand, asked.responder, asked.change.answer);
             },
-            [this, responder](const caf::error&) {
+            [this, responder = asked.responder](const caf::error&) {
               --opening_;
               responder.send(
                   http::problem(504, "Outcome unknown",
                                 "the ledger has not answered in time: the change may be made or not; repeat it "
                                 "with its Idempotency-Key, or look at the product's stock"));
             });
+  }
+
+  template <class Which>
+  void open_again(Which which) {
+    auto put_off = std::exchange(put_off_, {});
+    for (PutOff& each : put_off)
+      if (which(each))
+        open(std::move(each));
+      else
+        put_off_.push_back(std::move(each));
   }
 
   void opened(const Hand& hand, const http::Responder& responder, const std::optional<StoredAnswer>& answer) {
@@ -261,6 +283,7 @@ struct DeskState {
   void finish(const JobPtr& job, http::Response response) {
     if (job->responder) job->responder->send(std::move(response));
     if (current(job)) jobs_.erase(job->hand.id);
+    open_again([&](const PutOff& each) { return each.change.product == job->hand.product.id; });
   }
 
   void sweep() {
@@ -340,6 +363,7 @@ struct DeskState {
   DeskDeps deps_;
   std::map<std::string, JobPtr> jobs_;  // by the change's id
   std::size_t opening_ = 0;
+  std::vector<PutOff> put_off_;
   caf::actor_clock::time_point next_sweep_;
   bool sweeping_ = false;
 };

@@ -780,7 +780,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_known_is_404) {
   for (const char* target :
        {"/v1/orders/nobody", "/v1/orders/early", "/v1/orders/a%20b", "/v1/orders/nobody/history",
         "/v1/orders/nobody/events", "/v1/orders/nobody/notifications", "/v1/orders/nobody/charges", "/v1/nothing",
-        "/v2/orders", "/v1/orders/", "/v1/orders/x/y", "/", "/openapi.json", "/v1/stock/nothing"})
+        "/v2/orders", "/v1/orders/", "/v1/orders/x/y", "/", "/v1/stock/nothing"})
     check_problem(ask("GET", target), 404);
   check_problem(ask("POST", "/v1/orders/nobody/cancel"), 404);
 }
@@ -997,6 +997,17 @@ BOOST_AUTO_TEST_CASE(an_unwritable_ledger_changes_nothing) {
   in(world, [](World& w) { BOOST_TEST(w.counts.empty()); });
 }
 
+BOOST_AUTO_TEST_CASE(a_change_waits_for_a_ledger_that_is_away_for_a_moment) {
+  deps.patience.hand = 20s;
+  in(world, [](World& w) { w.store = World::Store::away; });
+  std::thread back([&] {
+    std::this_thread::sleep_for(200ms);
+    in(world, [](World& w) { w.store = World::Store::works; });
+  });
+  BOOST_TEST(ask("PUT", "/v1/stock/p-1", R"({"quantity":15})").json()["available"] == 15);
+  back.join();
+}
+
 BOOST_AUTO_TEST_CASE(a_list_of_stock_goes_page_by_page) {
   for (int i = 0; i < 5; ++i) ask("PUT", "/v1/stock/p-" + std::to_string(i), R"({"quantity":1})");
   const Json first = ask("GET", "/v1/stock?page_size=3").json();
@@ -1066,7 +1077,6 @@ BOOST_AUTO_TEST_CASE(a_missing_role_is_named) {
 BOOST_AUTO_TEST_CASE(tokens_guard_v1_alone) {
   deps.tokens = {"secret-1", "secret-2"};
   deps.page_html = "<html>";
-  deps.openapi_json = "{}";
   const Got answer = ask("GET", "/v1/orders");
   check_problem(answer, 401);
   BOOST_TEST(answer.headers.contains("WWW-Authenticate"));
