@@ -27,6 +27,7 @@
 #include "app/node/metrics.hpp"
 #include "app/node/record_log.hpp"
 #include "app/node/role_host.hpp"
+#include "app/node/wiring.hpp"
 #include "bridges/http/problem.hpp"
 #include "bridges/http/server.hpp"
 #include "bridges/json/codec.hpp"
@@ -121,7 +122,8 @@ bool is_loopback(const std::string& host) { return host == "localhost" || host =
 
 class Node {
  public:
-  Node(const Options& options, Signals& signals) : o_(options), signals_(signals), board_(std::make_shared<Board>()) {}
+  Node(const Options& options, const Wiring& wiring, Signals& signals)
+      : o_(options), wiring_(wiring), signals_(signals), board_(std::make_shared<Board>()) {}
 
   int run() {
     auto tokens = read_tokens(o_.http_tokens_file);
@@ -233,11 +235,13 @@ class Node {
     if (o_.log_records) producing.delivered = log_record_out;
     producer_ = std::make_shared<kafka::ProducerClient>(kafka_options(), o_.topics, settings_.partitions, producing);
     producer_actor_ = kafka::spawn_producer(*system_, producer_);
+    if (wiring_.producer) producer_actor_ = wiring_.producer(*system_, producer_actor_);
 
     api::ApiDeps api;
     for (RoleId role : roles) {
       if (!contains(o_.roles, role)) continue;
       stores_[role] = sql::spawn_store(*system_, store_options(role));
+      if (wiring_.store) stores_[role] = wiring_.store(*system_, role, stores_[role]);
       if (role == RoleId::order) api.order_reader = sql::spawn_reader(*system_, store_options(role));
       if (role == RoleId::inventory) api.inventory_reader = sql::spawn_reader(*system_, store_options(role));
       if (role == RoleId::notification) api.notification_reader = sql::spawn_reader(*system_, store_options(role));
@@ -295,15 +299,15 @@ class Node {
       charges_ = spawn_charges(*system_, gateway_);
     }
     if (contains(o_.roles, RoleId::shipping)) carrier_ = simulated::spawn_carrier(*system_);
+    ports_ = {{RoleId::inventory, stock_}, {RoleId::payment, gateway_}, {RoleId::shipping, carrier_}};
+    if (!wiring_.port) return;
+    for (auto& [role, port] : ports_)
+      if (port) port = wiring_.port(*system_, role, port);
   }
 
   [[nodiscard]] PortActor port_of(RoleId role) const {
-    switch (role) {
-      case RoleId::inventory: return stock_;
-      case RoleId::payment: return gateway_;
-      case RoleId::shipping: return carrier_;
-      default: return {};
-    }
+    auto found = ports_.find(role);
+    return found == ports_.end() ? PortActor{} : found->second;
   }
 
   void join(RoleId role) {
@@ -432,6 +436,7 @@ class Node {
   }
 
   const Options& o_;
+  const Wiring& wiring_;
   Signals& signals_;
   Settings settings_;
   std::shared_ptr<Board> board_;
@@ -447,6 +452,7 @@ class Node {
   redis::StockActor stock_;
   simulated::GatewayActor gateway_;
   PortActor carrier_;
+  std::map<RoleId, PortActor> ports_;  // as the shards see them
   api::ChargesActor charges_;
   std::shared_ptr<Directory> directory_ = std::make_shared<Directory>();
   std::vector<RoleHostActor> hosts_;
@@ -463,11 +469,13 @@ class Node {
 
 }  // namespace
 
-int run_node(const Options& options) {
+int run_node(const Options& options) { return run_node_wired(options, {}); }
+
+int run_node_wired(const Options& options, const Wiring& wiring) {
   Signals signals;
   start_log(options.log_level, options.log_format);
   try {
-    return Node(options, signals).run();
+    return Node(options, wiring, signals).run();
   } catch (const Misconfigured& wrong) {
     std::cerr << "cartwright node: " << wrong.what() << '\n';
     flush_log();

@@ -10,4 +10,9 @@ namespace cartwright::node {
 /// Call it from main before any thread is started: it blocks the signals for itself.
 int run_node(const options::Options& options);
 
+struct Wiring;
+
+/// The same with something of a test's between the parts (wiring.hpp).
+int run_node_wired(const options::Options& options, const Wiring& wiring);
+
 }  // namespace cartwright::node
