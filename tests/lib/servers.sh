@@ -5,6 +5,7 @@
 #   start_kafka NAME [4.1|3.9]                   exports KAFKA_PORT KAFKA_BROKER (and makes no topics)
 #   start_postgres NAME                          exports POSTGRES_PORT POSTGRES_URL, with an empty database
 #   stop_KIND, kill_KIND, restart_KIND NAME      KIND: redis, kafka, postgres
+#   abort_postgres NAME                          PostgreSQL's "immediate" shutdown: connections are cut, nothing is finished
 #   pause_server NAME, resume_server NAME        SIGSTOP and SIGCONT: it is there and does not answer
 #   server_port NAME, server_log NAME            print the port, the log file
 #   free_port                                    prints a port that nobody uses
@@ -203,6 +204,8 @@ restart_postgres() {
 postgres_options=(-c listen_addresses=127.0.0.1 -c fsync=on -c synchronous_commit=on -c max_connections=100)
 
 stop_postgres() { server_end "$1" INT; }   # does not wait for clients to go away by themselves
+
+abort_postgres() { server_end "$1" QUIT; }
 
 # With the postmaster alone killed, its children would hold the data a while longer and a restart would be refused.
 kill_postgres() {
