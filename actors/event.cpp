@@ -21,6 +21,22 @@ std::vector<Line> merged(const std::vector<Line>& lines) {
   return out;
 }
 
+std::shared_ptr<const Record> as_it_lay(const std::shared_ptr<const Record>& record) {
+  if (!record->from) return record;
+  auto before = std::make_shared<Record>(*record);
+  before->topic = record->event.topic;
+  before->partition = record->from->partition;
+  before->offset = record->from->offset;
+  before->key = record->from->key;
+  before->from.reset();
+  return before;
+}
+
+bool is_stock_reason(std::string_view reason) {
+  constexpr std::array<std::string_view, 4> reasons{"out_of_stock", "mixed_currency", "amount_too_large", "released"};
+  return std::find(reasons.begin(), reasons.end(), reason) != reasons.end();
+}
+
 namespace {
 
 void put(std::string& out, std::string_view text) {

@@ -2,8 +2,10 @@
 // What a record says, once it has been read; what a record will say, before it is written. One flat value for all topics.
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -43,8 +45,18 @@ struct Event {
   std::string traceparent;             // W3C trace context, passed on as it came
 };
 
+/// Whether an order is cancelled for this reason by inventory.failed, which then is what its customer is told.
+[[nodiscard]] bool is_stock_reason(std::string_view reason);
+
 /// A record header.
 using Header = std::pair<std::string, std::string>;
+
+/// Where a record lay before it was forwarded to order.rerouted, and under which key.
+struct Origin {
+  int partition = 0;
+  std::int64_t offset = 0;
+  std::optional<std::string> key;
+};
 
 /// A record as it was read: where it lay, its bytes, and what they say.
 struct Record {
@@ -55,7 +67,12 @@ struct Record {
   std::optional<std::string> key, value;
   std::string poison;                  // why it cannot be read (contract.md section 4); empty: it can
   Event event;                         // only the topic is set when poison
+  std::optional<Origin> from;          // of a record of order.rerouted, when it says so
 };
+
+/// A record of order.rerouted as it was before it was forwarded: what becomes of it is told of that place. `record`
+/// itself when it is none, or does not say where it comes from.
+[[nodiscard]] std::shared_ptr<const Record> as_it_lay(const std::shared_ptr<const Record>& record);
 
 /// A record to be written: encoded once, kept in the outbox, published as often as needed with the same bytes.
 struct Outgoing {

@@ -329,8 +329,9 @@ class Shard : public ShardActor::base {
   void input(const std::string& key, Input what) { work_of(key).inputs.push_back(std::move(what)); }
 
   /// Moves the position past a record and finds out whose it is.
-  void collect(const RecordPtr& record) {
-    Position& position = turn_->next[record->topic];
+  void collect(const RecordPtr& read) {
+    Position& position = turn_->next[read->topic];
+    RecordPtr record = read;
     std::uint64_t hash = fingerprint_of(*record);
     if (record->offset < position.next) {
       bool same = record->offset == position.next - 1 && record->timestamp == position.timestamp && hash == position.hash;
@@ -347,6 +348,7 @@ class Shard : public ShardActor::base {
       outgoing_->push_back(d_.codec->reroute(*record));
       return;
     }
+    record = as_it_lay(record);
     std::string key = d_.role->key_of(record->event);
     if (key.empty()) return;
     Slot* known = slots_.find(key);

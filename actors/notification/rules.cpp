@@ -18,7 +18,7 @@ std::string occasion_of(const Event& e) {
       return "notification.send:" + std::string(hash);
     }
     case Topic::order_cancelled:  // inventory.failed has told these already
-      if (e.reason == "out_of_stock" || e.reason == "mixed_currency" || e.reason == "amount_too_large") return {};
+      if (is_stock_reason(e.reason)) return {};
       break;
     case Topic::payment_refunded:  // nothing had been taken: nothing to tell
       if (e.amount.value_or(0) == 0) return {};

@@ -54,6 +54,7 @@ class Step {
   void second_money(const Event& e);
   void say_shipped(const Event&) { publish(event(Topic::order_shipped, asked_at(Wait::shipping))); }
   void say_release(const Event&) { publish(event(Topic::inventory_release_requested, asked_at(Wait::stock_release))); }
+  void say_placed(const Event&) { publish(placed_event(o_)); }
   void keep(const Event&) { keep_record_ = true; }
 
  private:
@@ -168,6 +169,7 @@ constexpr Cell released_{Verdict::advance, &Step::released, "the stock is back"}
 constexpr Cell refunded_{Verdict::advance, &Step::refunded, "the money is back: refunded; nothing had been taken: stays"};
 constexpr Cell late_{Verdict::compensate, &Step::money_too_late, "money of an order that is over: it goes back, once"};
 constexpr Cell second_{Verdict::compensate, &Step::second_money, "the first stands; another txn_id is refunded"};
+constexpr Cell place_again_{Verdict::compensate, &Step::say_placed, "order.placed is written again, the same bytes"};
 constexpr Cell ship_again_{Verdict::compensate, &Step::say_shipped, "order.shipped is written again, the same bytes"};
 constexpr Cell free_again_{Verdict::compensate, &Step::say_release, "inventory.release.requested is written again"};
 
@@ -178,9 +180,9 @@ constexpr std::array<Cells, state_count> cells{{
     /* unknown */ {{place_, orphan_, orphan_, orphan_, orphan_, orphan_, orphan_, orphan_,
                     orphan_, orphan_, orphan_, orphan_, ignore_, ignore_}},
     /* pending */ {{again_, reserved_, stock_, keep_, not_paid_, keep_, keep_, cancel_,
-                    ignore_, ignore_, ignore_, ignore_, expire_, ignore_}},
+                    ignore_, ignore_, ignore_, place_again_, expire_, ignore_}},
     /* inventory_reserved */ {{again_, ignore_, ignore_, paid_, not_paid_, keep_, keep_, cancel_,
-                               ignore_, ignore_, ignore_, ignore_, expire_, ignore_}},
+                               ignore_, ignore_, ignore_, place_again_, expire_, ignore_}},
     /* paid */ {{again_, ignore_, ignore_, second_, ignore_, tracked_, keep_, ignore_,
                  ignore_, ignore_, ignore_, ship_again_, ignore_, ignore_}},
     /* shipped */ {{again_, ignore_, ignore_, second_, ignore_, ignore_, delivered_, ignore_,
@@ -252,7 +254,7 @@ void Step::reserved(const Event& e) {
 
 void Step::out_of_stock(const Event& e) {
   got(Wait::inventory);
-  o_.reason = e.reason.empty() ? "out_of_stock" : e.reason;
+  o_.reason = is_stock_reason(e.reason) ? e.reason : "out_of_stock";  // of a foreign inventory: an extra field
   o_.expires = 0;
   to(State::cancelled, e.topic);
   Event cancelled = event(Topic::order_cancelled, now_);

@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "app/cli/commands.hpp"
+#include "app/cli/completion.hpp"
 #include "app/cli/load.hpp"
 #include "app/options/text.hpp"
 
@@ -198,6 +199,7 @@ void add_rest(CLI::App& app, Arguments& a, NodeRunner& run_node) {
   leaf(*explain, a, "table", "What every event does in every state", [&a](const Context& context) {
     return explain_table(context, a.state);
   })->add_option("state", a.state, "Only this state");
+  leaf(*explain, a, "topics", "What every topic says, who writes it and who reads it", explain_topics);
   auto* config = group(app, "config", "Look at the configuration");
   leaf(*config, a, "check", "Say what is wrong with it", [](const Context&) {
     std::cout << "the configuration is right\n";
@@ -226,51 +228,28 @@ void add_rest(CLI::App& app, Arguments& a, NodeRunner& run_node) {
 // -- completion
 // ----------------------------------------------------------------------------------------------------------
 
-// `path` is what has been typed so far, words separated by blanks.
-void completion_cases(const CLI::App& app, const std::string& path, std::string& out) {
-  std::string words;
-  for (const auto* one : app.get_subcommands([](const CLI::App*) { return true; })) words += one->get_name() + " ";
+// What may follow the commands of `path`, and everything below it.
+void collect(const CLI::App& app, const std::string& path, std::vector<Completions>& all) {
+  Completions here{path, {}, {}};
+  const auto below = app.get_subcommands([](const CLI::App*) { return true; });
+  for (const auto* one : below) here.commands.emplace_back(one->get_name(), one->get_description());
   for (const auto* one : app.get_options())
-    for (const auto& name : one->get_lnames()) words += "--" + name + " ";
-  out += "    '" + path + "') words='" + words + "' ;;\n";
-  for (const auto* one : app.get_subcommands([](const CLI::App*) { return true; }))
-    completion_cases(*one, path.empty() ? one->get_name() : path + " " + one->get_name(), out);
-}
-
-std::string bash_completion(const CLI::App& app) {
-  std::string cases, settings;
-  completion_cases(app, "", cases);
-  for (const auto& row : options::table()) settings += "--" + row.name + "= ";
-  return "# cartwright completion bash > /usr/share/bash-completion/completions/cartwright\n"
-         "_cartwright() {\n"
-         "  local current=${COMP_WORDS[COMP_CWORD]} path='' word words=''\n"
-         "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
-         "    [[ $word == -* ]] && continue\n"
-         "    case \"${path:+$path }$word\" in\n"
-         "      order|order\\ *|stock|stock\\ *|topics|topics\\ *|config|config\\ *|explain|explain\\ "
-         "*|completion|completion\\ *)\n"
-         "        [[ $path == *\\ * ]] || path=\"${path:+$path }$word\" ;;\n"
-         "      *) [[ -n $path ]] || path=$word ;;\n"
-         "    esac\n"
-         "  done\n"
-         "  case \"$path\" in\n" +
-         cases +
-         "  esac\n"
-         "  [[ $current == --*.* || $path == node ]] && words+=' " +
-         settings +
-         "'\n"
-         "  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")\n"
-         "  [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n"
-         "}\n"
-         "complete -F _cartwright cartwright\n";
+    for (const auto& name : one->get_lnames()) here.options.emplace_back("--" + name, one->get_description());
+  all.push_back(std::move(here));
+  for (const auto* one : below) collect(*one, path.empty() ? one->get_name() : path + " " + one->get_name(), all);
 }
 
 void add_completion(CLI::App& app, Arguments& a) {
   auto* completion = group(app, "completion", "Let the shell complete our words");
-  leaf(*completion, a, "bash", "Print a script for bash", [&app](const Context&) {
-    std::cout << bash_completion(app);
-    return exit_ok;
-  })->parse_complete_callback([&a] { a.pure = true; });
+  for (const char* shell : {"bash", "zsh", "fish"})
+    leaf(*completion, a, shell, std::string("Print a script for ") + shell, [&app, shell](const Context&) {
+      std::vector<Completions> all;
+      collect(app, "", all);
+      std::vector<std::pair<std::string, std::string>> settings;
+      for (const auto& row : options::table()) settings.emplace_back("--" + row.name, row.help);
+      std::cout << completion_script(shell, all, settings);
+      return exit_ok;
+    })->parse_complete_callback([&a] { a.pure = true; });
 }
 
 // -- the whole
@@ -301,8 +280,8 @@ std::string did_you_mean(const CLI::App& app, const std::vector<std::string>& ar
       if (std::string meant = options::nearest(bare, names); !meant.empty()) return "; did you mean " + meant + "?";
     } else if (!all.empty()) {
       for (const auto* one : all) names.push_back(one->get_name());
-      if (std::string meant = options::nearest(word, names); !meant.empty()) return "; did you mean " + meant + "?";
-      return {};
+      std::string meant = options::nearest(word, names);
+      return "; there is no command " + word + (meant.empty() ? "" : ": did you mean " + meant + "?");
     }
   }
   return {};

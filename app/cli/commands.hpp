@@ -70,6 +70,8 @@ int broker(const Context& context, const Broker& what);
 
 /// `state`: only that one; "" all.
 int explain_table(const Context& context, const std::string& state);
+/// The table of topics: needed fields, who writes, who reads; by their default names.
+int explain_topics(const Context& context);
 
 int doctor(const Context& context, const std::vector<std::string>& warnings);
 

@@ -241,6 +241,47 @@ int broker(const Context& context, const Broker& what) {
   return kafka::run_embedded_broker(broker, std::cout, std::cerr);
 }
 
+int explain_topics(const Context& context) {
+  auto names_of = [](RoleSet set) {
+    std::vector<std::string> names;
+    for (RoleId role : roles)
+      if (contains(set, role)) names.emplace_back(to_string(role));
+    return names;
+  };
+  Json rows = Json::array();
+  for (const TopicInfo& row : topics()) {
+    std::vector<std::string> fields{"order_id"};
+    auto needs = [&](Field field, std::initializer_list<const char*> members) {
+      if ((row.needs & field) != 0) fields.insert(fields.end(), members.begin(), members.end());
+    };
+    needs(Field::txn, {"txn_id"});
+    needs(Field::lines, {"product_id", "quantity"});
+    needs(Field::amount, {"amount"});
+    needs(Field::user, {"user_id"});
+    needs(Field::tracking, {"tracking_id"});
+    needs(Field::message, {"message"});
+    needs(Field::reason, {"reason"});
+    rows.push_back({{"topic", row.name},
+                    {"fields", fields},
+                    {"written_by", names_of(row.written_by)},
+                    {"read_by", names_of(row.read_by)}});
+  }
+  if (context.format == Format::json) {
+    std::cout << rows.dump(2) << '\n';
+    return exit_ok;
+  }
+  auto joined = [](const Json& names) {
+    std::string text;
+    for (const auto& name : names) text += (text.empty() ? "" : ", ") + name.get<std::string>();
+    return text.empty() ? std::string("anyone") : text;
+  };
+  std::vector<std::vector<std::string>> lines;
+  for (const Json& row : rows)
+    lines.push_back({row["topic"].get<std::string>(), joined(row["written_by"]), joined(row["read_by"]), joined(row["fields"])});
+  print_table(std::cout, {"TOPIC", "WRITTEN BY", "READ BY", "FIELDS"}, lines);
+  return exit_ok;
+}
+
 int explain_table(const Context& context, const std::string& state) {
   auto pairs = order::table();
   if (!state.empty()) {

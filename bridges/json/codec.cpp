@@ -1,6 +1,7 @@
 #include "bridges/json/codec.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 #include "actors/check.hpp"
 #include "actors/limits.hpp"
@@ -29,8 +30,23 @@ void take_traceparent(Event& event, std::string_view traceparent) {
 // What the headers say of the event itself; the others are for the caller.
 struct HeadersSeen {
   bool structured = false;
-  std::string_view topic;
+  std::string_view topic, partition, offset;
+  std::optional<std::string> key;
 };
+
+constexpr std::string_view from_partition = "from_partition", from_offset = "from_offset", from_key = "from_key";
+
+// Where a rerouted record says that it lay; nothing when it does not, or nonsense.
+std::optional<Origin> origin_of(const HeadersSeen& seen) {
+  Origin origin;
+  auto number = [](std::string_view text, auto& into) {
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), into);
+    return error == std::errc() && end == text.data() + text.size() && into >= 0;
+  };
+  if (!number(seen.partition, origin.partition) || !number(seen.offset, origin.offset)) return {};
+  origin.key = seen.key;
+  return origin;
+}
 
 HeadersSeen take_headers(Event& event, const std::vector<Header>& headers) {
   HeadersSeen seen;
@@ -40,6 +56,9 @@ HeadersSeen take_headers(Event& event, const std::vector<Header>& headers) {
     else if (name == "ce_source") event.stored = value.starts_with(order_source);
     else if (name == "traceparent") take_traceparent(event, value);
     else if (name == "topic") seen.topic = value;
+    else if (name == from_partition) seen.partition = value;
+    else if (name == from_offset) seen.offset = value;
+    else if (name == from_key) seen.key = value;
     else if (is_media_type(name, "content-type")) seen.structured = is_media_type(value, structured_media_type);
   }
   return seen;
@@ -74,13 +93,16 @@ void JsonCodec::read(Record& record, const std::vector<Header>& headers) const {
   Event event;
   event.topic = record.topic;
   record.poison.clear();
+  record.from.reset();
   const HeadersSeen seen = take_headers(event, headers);
   if (record.topic == Topic::order_rerouted) {
     auto inner = names_.find(seen.topic);
-    if (inner && *inner != Topic::order_rerouted)
+    if (inner && *inner != Topic::order_rerouted) {
       event.topic = *inner;
-    else
+      record.from = origin_of(seen);
+    } else {
       record.poison = "unknown-topic";
+    }
   }
   if (record.poison.empty()) {
     if (!record.value)
@@ -127,8 +149,11 @@ Outgoing JsonCodec::reroute(const Record& record) const {
   out.topic = names_[Topic::order_rerouted];
   out.key = out.order = event.order.value;
   out.value = record.value;
-  out.headers.reserve(6);
+  out.headers.reserve(9);
   add(out.headers, "topic", names_[event.topic]);
+  add(out.headers, from_partition, std::to_string(record.partition));
+  add(out.headers, from_offset, std::to_string(record.offset));
+  if (record.key) add(out.headers, from_key, *record.key);
   if (!event.ce_id.empty()) add(out.headers, "ce_id", event.ce_id);
   if (event.ce_time != 0) add(out.headers, "ce_time", rfc3339(event.ce_time));
   if (event.stored) add(out.headers, "ce_source", order_source);

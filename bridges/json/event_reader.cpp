@@ -95,11 +95,6 @@ const Plan& plan_of(Topic topic) {
   return plans[static_cast<std::size_t>(topic)];
 }
 
-// Where the opaque members are an event's business; elsewhere a foreign `metadata` of any size is just an extra field.
-bool carries_opaque(Topic topic) {
-  return topic == Topic::order_placed || topic == Topic::order_shipped || topic == Topic::notification_send;
-}
-
 std::string not_json(std::string_view text, std::size_t at) {
   std::size_t bad = not_utf8_at(text);
   if (bad != std::string_view::npos) return "not-utf8: offset " + std::to_string(bad);
@@ -161,6 +156,8 @@ class PayloadReader {
       if ((opaque & bit_of(at_)) != 0) opaque_at_[opaque_count_++ % opaque_at_.size()] = {at_, members_ - 1};
     } else if (in_item_ && depth_ == 3) {
       item_at_ = note(name, item_seen_, item_others_);
+    } else if (depth_ >= 2) {
+      deeper_[at_depth()].push_back(name);
     }
     return true;
   }
@@ -234,10 +231,15 @@ class PayloadReader {
       take({});
     }
     ++depth_;
+    if (depth_ < 2) return true;  // most payloads are flat
+    if (deeper_.size() <= at_depth()) deeper_.resize(at_depth() + 1);
+    deeper_[at_depth()].clear();
     return true;
   }
 
   bool close() {
+    if (depth_ >= 2)
+      if (const std::string* name = repeated(deeper_[at_depth()])) fail("duplicate-key", shown(*name));
     --depth_;
     if (in_item_ && depth_ == 2) close_item();
     if (in_items_ && depth_ == 1) {
@@ -246,6 +248,8 @@ class PayloadReader {
     }
     return true;
   }
+
+  [[nodiscard]] std::size_t at_depth() const { return static_cast<std::size_t>(depth_); }
 
   void close_item() {
     if (const std::string* name = repeated(item_others_)) fail("duplicate-key", shown(*name));
@@ -276,9 +280,9 @@ class PayloadReader {
     std::int64_t minor = 0;
     switch (at_) {
       case Member::order_id: return id(at_, value, event_.order.value);
-      case Member::product_id: return id(at_, value, line_.product.value);
+      case Member::product_id: return text(at_, value, line_.product.value);
       case Member::quantity: integer(at_, value, 1, limits::quantity_max, line_.quantity); return;
-      case Member::user_id: return id(at_, value, event_.user.value);
+      case Member::user_id: return text(at_, value, event_.user.value);
       case Member::amount:
       case Member::amount_minor:
         if (integer(at_, value, 0, limits::amount_max, minor)) event_.amount = minor;
@@ -332,17 +336,20 @@ class PayloadReader {
     std::size_t bytes = 0;
     for (std::size_t k = 0; k < opaque_count_; ++k) {
       auto [member, index] = opaque_at_[k];
+      const std::size_t before = event_.extras.size(), bytes_before = bytes;
       if (!event_.extras.empty()) event_.extras += ',';
       event_.extras += '"';
       event_.extras += name_of(member);
       event_.extras += "\":";
-      std::size_t before = event_.extras.size();
+      std::size_t begin = event_.extras.size();
       append_compact(event_.extras, all[index].value);
-      bytes += event_.extras.size() - before;
+      bytes += event_.extras.size() - begin;
+      // Extra fields are no reason to refuse a record; what is larger than we pass on is left out.
+      if (bytes > limits::opaque_bytes_max) {
+        event_.extras.resize(before);
+        bytes = bytes_before;
+      }
     }
-    if (bytes <= limits::opaque_bytes_max) return;
-    event_.extras.clear();
-    if (carries_opaque(topic_)) fail("out-of-bounds", name_of(opaque_at_[0].member));
   }
 
   const Plan& plan_;
@@ -356,6 +363,7 @@ class PayloadReader {
   std::size_t members_ = 0, items_ = 0, broken_at_ = 0;
   Line line_, line_of_item_;
   std::vector<std::string> others_, item_others_;
+  std::vector<std::vector<std::string>> deeper_;  // keys of the open objects of extra fields, by depth
   struct OpaqueAt {
     Member member = Member::other;
     std::size_t index = 0;

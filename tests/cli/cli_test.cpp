@@ -445,7 +445,11 @@ BOOST_AUTO_TEST_CASE(commands_without_a_server_work) {
   BOOST_TEST(has(ran({"explain", "table", "shipped", "-o", "json"}).out, "\"state\": \"shipped\""));
   BOOST_TEST(ran({"config", "check"}).code == 0);
   BOOST_TEST(has(ran({"config", "print", "--kafka.broker=a:1"}).out, "kafka.broker = a:1"));
-  BOOST_TEST(has(ran({"completion", "bash"}).out, "'order place') words="));
+  BOOST_TEST(has(ran({"completion", "bash"}).out, "'order place') choices="));
+  BOOST_TEST(has(ran({"completion", "zsh"}).out, "'stock adjust') choices="));
+  BOOST_TEST(has(ran({"completion", "fish"}).out, "'__cartwright_at order' -a place -d 'Place an order'"));
+  BOOST_TEST(has(ran({"explain", "topics"}).out, "payment.refund.requested"));
+  BOOST_TEST(has(ran({"explain", "topics", "-o", "json"}).out, "\"written_by\""));
 }
 
 BOOST_AUTO_TEST_CASE(an_api_that_is_away_is_a_sentence_and_1) {

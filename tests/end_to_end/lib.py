@@ -350,6 +350,33 @@ class EmbeddedBroker(Process):
         return self
 
 
+class RealKafka:
+    """A real Kafka of its own, of any version that config/kafka knows; `login` is USER:PASSWORD that its clients need."""
+
+    def __init__(self, test, version="4.1", name="own-kafka", login=None):
+        self.name, self.version, self.login, self.port = name, version, login, free_port()
+        self.address, self.data = f"127.0.0.1:{self.port}", test.directory / name
+        self.script = str(pathlib.Path(__file__).resolve().parents[2] / "config" / "kafka" / "broker")
+        test.processes.append(self)
+
+    def call(self, *words, seconds=400):
+        environment = dict(os.environ) | ({"KAFKA_SASL": self.login} if self.login else {})
+        said = subprocess.run([self.script, *words], capture_output=True, text=True, timeout=seconds, env=environment)
+        check(said.returncode == 0, f"config/kafka/broker {words[0]} works", said.stdout + said.stderr)
+        return said.stdout.strip()
+
+    def start(self):
+        self.call("start", self.call("jars", self.version), str(self.data), str(self.port))
+        return self
+
+    def kill(self):
+        self.call("kill", str(self.data))
+
+    def tail(self, lines=25):
+        log = self.data / "broker.log"
+        return f"the end of {self.name}'s log:\n" + "\n".join(log.read_text(errors="replace").splitlines()[-lines:] if log.exists() else [])
+
+
 class Redis(Process):
     def __init__(self, test, name="redis", port=None):
         self.port = port or free_port()
@@ -418,8 +445,10 @@ class Record:
 class Kafka:
     """Topics by their names in the contract, whatever they are called on the broker."""
 
-    def __init__(self, broker, names=None):
+    def __init__(self, broker, names=None, **client):
+        """client: what librdkafka needs besides, with _ for . (security_protocol=...)"""
         self.broker = broker
+        self.client = {"bootstrap.servers": broker} | {name.replace("_", "."): value for name, value in client.items()}
         self.names = names or {topic: topic for topic in TOPICS}
         self.producers = {}
 
@@ -428,13 +457,13 @@ class Kafka:
 
     def make_topics(self, partitions=4):
         """As somebody else would who was there first."""
-        admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": self.broker})
+        admin = confluent_kafka.admin.AdminClient(self.client)
         new = [confluent_kafka.admin.NewTopic(self.names[topic], partitions, 1) for topic in TOPICS]
         for future in admin.create_topics(new).values():
             future.result(30)
 
     def partitions(self, topic):
-        admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": self.broker})
+        admin = confluent_kafka.admin.AdminClient(self.client)
         found = admin.list_topics(self.name_of(topic), timeout=15).topics[self.name_of(topic)]
         return len(found.partitions)
 
@@ -446,7 +475,7 @@ class Kafka:
             value = json.dumps(value).encode()
         if partitioner not in self.producers:
             self.producers[partitioner] = confluent_kafka.Producer(
-                {"bootstrap.servers": self.broker, "partitioner": partitioner, "linger.ms": 1, "message.timeout.ms": 60000})
+                self.client | {"partitioner": partitioner, "linger.ms": 1, "message.timeout.ms": 60000})
         producer, result = self.producers[partitioner], []
         more = {} if partition is None else {"partition": partition}
         producer.produce(self.name_of(topic), value, key, headers=headers, on_delivery=lambda e, m: result.append((e, m)), **more)
@@ -463,7 +492,7 @@ class Kafka:
         topics = [topics] if isinstance(topics, str) else topics or TOPICS
         back = {self.name_of(topic): topic for topic in topics}
         consumer = confluent_kafka.Consumer({
-            "bootstrap.servers": self.broker, "group.id": "e2e-reader-" + uuid.uuid4().hex, "enable.auto.commit": False,
+            **self.client, "group.id": "e2e-reader-" + uuid.uuid4().hex, "enable.auto.commit": False,
             "enable.partition.eof": True, "auto.offset.reset": "earliest"})
         try:
             there = consumer.list_topics(timeout=15).topics

@@ -132,7 +132,7 @@ const std::vector<Row> rows{
     {State::pending, Topic::inventory_released, State::pending, nothing, 0},
     {State::pending, Topic::payment_refunded, State::pending, nothing, 0},
     {State::pending, Topic::payment_refund_failed, State::pending, nothing, 0},
-    {State::pending, Topic::order_status_requested, State::pending, nothing, 0},
+    {State::pending, Topic::order_status_requested, State::pending, {"order.placed"}, 0},
 
     {State::inventory_reserved, Topic::order_placed, State::inventory_reserved, nothing, 0},
     {State::inventory_reserved, Topic::inventory_reserved, State::inventory_reserved, nothing, 0},
@@ -145,7 +145,7 @@ const std::vector<Row> rows{
     {State::inventory_reserved, Topic::inventory_released, State::inventory_reserved, nothing, 0},
     {State::inventory_reserved, Topic::payment_refunded, State::inventory_reserved, nothing, 0},
     {State::inventory_reserved, Topic::payment_refund_failed, State::inventory_reserved, nothing, 0},
-    {State::inventory_reserved, Topic::order_status_requested, State::inventory_reserved, nothing, 0},
+    {State::inventory_reserved, Topic::order_status_requested, State::inventory_reserved, {"order.placed"}, 0},
 
     {State::paid, Topic::order_placed, State::paid, nothing, 0},
     {State::paid, Topic::inventory_reserved, State::paid, nothing, 0},
@@ -265,6 +265,15 @@ BOOST_AUTO_TEST_CASE(other_lines_than_the_orders_are_no_reservation) {
   BOOST_TEST(to_string(order.state) == "cancelled");
   BOOST_TEST(order.reason == "partial_answer");
   BOOST_TEST(published(change) == stock_back, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_reason_that_is_not_ours_is_an_extra_field_of_a_foreign_inventory) {
+  for (auto [said, reason] : {std::pair{"closed on Mondays", "out_of_stock"}, std::pair{"", "out_of_stock"},
+                              std::pair{"mixed_currency", "mixed_currency"}}) {
+    order::Order order = order_in(State::pending);
+    feed(order, record(Topic::inventory_failed, [text = said](Event& e) { e.reason = text; }));
+    BOOST_TEST(order.reason == reason);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(another_amount_than_asked_parks_the_order_for_a_person) {
