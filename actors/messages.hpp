@@ -242,8 +242,9 @@ struct Placement {
 };
 struct Place { std::vector<std::shared_ptr<const Placement>> placements; };
 
-/// placed: durable. known: the same Idempotency-Key was there; `stored` is its answer. unavailable: may be repeated.
-enum class PlaceResult : std::uint8_t { placed, known, unavailable };
+/// placed: durable. known: the same Idempotency-Key was there; `stored` is its answer. unavailable: not stored, may be repeated.
+/// unknown: the commit was under way when the store was lost; the same placement handed in again is absorbed, and settles it.
+enum class PlaceResult : std::uint8_t { placed, known, unavailable, unknown };
 struct PlacedOne { std::uint64_t id = 0; PlaceResult result = PlaceResult::unavailable; std::optional<StoredAnswer> stored; };
 struct Placed { std::vector<PlacedOne> results; };
 

@@ -149,6 +149,7 @@ class Digest {
     r_.status_due = now_ + settings_.payment_ttl + limits::status_grace.count();
     become(State::reserved);
     answer();
+    if (r_.shipped) shipped();
   }
 
   void failed(const std::string& detail) {
@@ -165,7 +166,14 @@ class Digest {
   }
 
   void shipped() {
-    if (!r_.known || r_.state != State::reserved) return;
+    if (!r_.known) return;
+    if (r_.state == State::reserving && !r_.shipped) {
+      // The answer is recorded by another shard, which read the order where a foreign client put it, and this row is an old
+      // one. It must not be ignored: what changes nothing is not compared with the store, and the sale would be lost.
+      r_.shipped = true;
+      changed();
+    }
+    if (r_.state != State::reserved) return;
     unhold(true);
     r_.status_due = 0;
     become(State::sold);

@@ -26,6 +26,7 @@ struct Reservation {
   bool told = true;                  // Redis knows the state
   bool answered = false;             // an answer was published
   bool asked_status = false;
+  bool shipped = false;              // order.shipped was read while reserving: sold as soon as Redis' answer is recorded
   std::string detail;                // why it failed
   std::int64_t amount = 0;           // of the reservation, minor units
   std::string currency;

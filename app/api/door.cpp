@@ -109,6 +109,7 @@ struct Waiting {
   Draft draft;
   std::shared_ptr<Ticket> ticket;
   std::size_t line = 0;
+  bool in_doubt = false;  // it may be in the store: it is handed in until the store says, and never refused
 };
 
 /// What is handed to the store at once. The ids of its placements count up from `first`.
@@ -116,6 +117,7 @@ struct Bunch {
   std::uint64_t first = 0;
   std::vector<Waiting> waiting;
   int refusals = 0, repeats = 0;
+  bool apart = false;  // in doubt: it does not count as in flight any more, or others would wait for it
 };
 
 http::Response stored_response(const StoredAnswer& stored) {
@@ -297,7 +299,9 @@ struct DoorState {
     for (std::size_t i = 0; i < results.size(); ++i) {
       Waiting& each = bunch->waiting[i];
       const PlaceResult result = results[i] ? results[i]->result : PlaceResult::unavailable;
-      if (result == PlaceResult::unavailable && bunch->refusals + 1 < bounds::place_refusals_max) {
+      each.in_doubt |= result == PlaceResult::unknown;
+      const bool refused = result == PlaceResult::unavailable || result == PlaceResult::unknown;
+      if (refused && (each.in_doubt || bunch->refusals + 1 < bounds::place_refusals_max)) {
         again.push_back(std::move(each));
         continue;
       }
@@ -309,7 +313,7 @@ struct DoorState {
       else
         say(each, 503, store_away);
     }
-    if (again.empty()) return done();
+    if (again.empty()) return done(*bunch);
     bunch->waiting = std::move(again);
     bunch->first = next_id_;
     // The store may still hold the placements: they are copied, not changed.
@@ -319,13 +323,15 @@ struct DoorState {
     }
     ++bunch->refusals;
     rest(bunch, bounds::place_pause);
+    if (bunch->waiting.front().in_doubt && !std::exchange(bunch->apart, true)) leave();
   }
 
   /// Nobody knows whether it is placed. The store absorbs a repetition, so it is asked until it says.
   void on_silence(const std::shared_ptr<Bunch>& bunch) {
+    for (Waiting& each : bunch->waiting) each.in_doubt = true;
     if (++bunch->repeats <= bounds::place_repeats_max) return rest(bunch, bounds::place_pause);
     for (Waiting& each : bunch->waiting) end(each);
-    done();
+    done(*bunch);
   }
 
   void rest(const std::shared_ptr<Bunch>& bunch, std::chrono::milliseconds pause) {
@@ -333,7 +339,11 @@ struct DoorState {
     self_->delayed_send(self_, pause, PlaceAgain{bunch->first});
   }
 
-  void done() {
+  void done(const Bunch& bunch) {
+    if (!bunch.apart) leave();
+  }
+
+  void leave() {
     --in_flight_;
     wake();
     while (!tickets_.empty() && tickets_.front()->answered) tickets_.pop_front();

@@ -271,6 +271,7 @@ std::string JsonCodec::write(const inventory::Reservation& reservation) const {
   out.key("held").boolean(reservation.held).key("told").boolean(reservation.told);
   put_flag(out, "answered", reservation.answered);
   put_flag(out, "asked_status", reservation.asked_status);
+  put_flag(out, "shipped", reservation.shipped);
   put_number(out, "amount_minor", reservation.amount);
   put(out, "currency", reservation.currency);
   put(out, "traceparent", reservation.traceparent);
@@ -295,6 +296,7 @@ inventory::Reservation JsonCodec::read_reservation(const std::string& doc) const
     reservation.told = flag_of(object, "told");
     reservation.answered = flag_of(object, "answered");
     reservation.asked_status = flag_of(object, "asked_status");
+    reservation.shipped = flag_of(object, "shipped");
     reservation.amount = number_of(object, "amount_minor");
     reservation.currency = text_of(object, "currency");
     reservation.traceparent = text_of(object, "traceparent");

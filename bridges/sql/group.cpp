@@ -34,13 +34,12 @@ void write_one_by_one(Database& database, std::vector<Job>& jobs) {
   }
 }
 
-bool write(Database& database, std::vector<Job>& jobs, std::string& why) {
+bool write(Database& database, std::vector<Job>& jobs, std::string& why, Outlook& outlook) {
   std::size_t count = 0;
   for (const Job& job : jobs) count += job.write ? 1 : 0;
   if (count == 0) return true;
   if (!database.connected(why)) return false;
   const std::string doing = "writing " + std::to_string(count) + " requests";
-  const char* outlook = "nothing of it is stored; hand it in again";
   try {
     database.begin();
     if (!write_in_one_go(database, jobs)) {
@@ -49,11 +48,12 @@ bool write(Database& database, std::vector<Job>& jobs, std::string& why) {
       database.begin();
       write_one_by_one(database, jobs);
     }
-    outlook = "it may be stored; hand it in again";
+    outlook = Outlook::perhaps;
     database.commit();
     return true;
   } catch (const std::exception& error) {
-    why = database.explain(doing, database.fault(error).text + "; " + outlook);
+    why = database.explain(doing, database.fault(error).text + (outlook == Outlook::perhaps ? "; it may be stored" : "; nothing of it is stored") +
+                                      "; hand it in again");
     database.rollback();
     // A connection that has failed once is not trusted again: what the next one reads is what is stored.
     database.disconnect();
@@ -75,18 +75,19 @@ void read(Database& database, Job& job) {
     database.rollback();
     if (fault.broken) database.disconnect();
   }
-  job.refuse(why);
+  job.refuse(why, Outlook::perhaps);  // what it wrote before it read is committed
 }
 
 }  // namespace
 
 bool run_group(Database& database, std::vector<Job>& jobs) {
   std::string why;
-  const bool written = write(database, jobs, why);
+  Outlook outlook = Outlook::nothing;
+  const bool written = write(database, jobs, why, outlook);
   for (Job& job : jobs) {
     if (!job.write) continue;
     if (!written || !job.failure.empty())
-      job.refuse(job.failure.empty() ? why : job.failure);
+      job.failure.empty() ? job.refuse(why, outlook) : job.refuse(job.failure, Outlook::nothing);
     else if (!job.read)
       job.deliver();
   }

@@ -1,6 +1,7 @@
 #pragma once
 // Group commit: requests that wait together become one transaction, and each is answered for itself.
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -12,13 +13,17 @@ namespace cartwright::sql {
 /// keep: the request's writes stay. undo: they must not.
 enum class Verdict : std::uint8_t { keep, undo };
 
+/// What is known of a request that was refused. nothing: it is not stored. perhaps: the connection was lost in the middle of
+/// the commit, and it may be stored.
+enum class Outlook : std::uint8_t { nothing, perhaps };
+
 /// A request that waits for the next transaction. What it does not need is empty; deliver and refuse it always has.
 struct Job {
   std::function<Verdict(Database&)> write;  // in the transaction, perhaps twice
   std::function<void(Database&)> undone;    // after its writes were undone, in the same transaction
   std::function<void(Database&)> read;      // after the commit
   std::function<void()> deliver;
-  std::function<void(const std::string& why)> refuse;
+  std::function<void(const std::string& why, Outlook)> refuse;
   std::string failure;  // not empty: refused alone
 };
 

@@ -49,7 +49,7 @@ class Writer {
     Job job;
     fill(job, reply);
     job.deliver = [promise, reply]() mutable { promise.deliver(std::move(*reply)); };
-    job.refuse = [promise, reply](const std::string& why) mutable {
+    job.refuse = [promise, reply](const std::string& why, Outlook) mutable {
       *reply = Reply{};
       if constexpr (requires { reply->why; }) reply->why = why;
       promise.deliver(std::move(*reply));
@@ -57,7 +57,7 @@ class Writer {
     if (has_room(rows))
       jobs_.push_back(std::move(job));
     else
-      job.refuse(overloaded());
+      job.refuse(overloaded(), Outlook::nothing);
     return promise;
   }
 
@@ -125,9 +125,10 @@ Job Writer::placing() {
     return Verdict::keep;
   };
   job.deliver = answer;
-  job.refuse = [placements, results, answer](const std::string&) {
+  job.refuse = [placements, results, answer](const std::string&, Outlook outlook) {
+    const auto result = outlook == Outlook::perhaps ? PlaceResult::unknown : PlaceResult::unavailable;
     results->clear();
-    for (const auto& each : *placements) results->push_back({each->id, PlaceResult::unavailable, {}});
+    for (const auto& each : *placements) results->push_back({each->id, result, {}});
     answer();
   };
   return job;

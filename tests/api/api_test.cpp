@@ -43,7 +43,7 @@ using Json = nlohmann::json;
 /// What the stand-ins know. They run on scheduler threads, the tests on theirs.
 struct World {
   std::mutex mutex;
-  enum class Store { works, away, silent } store = Store::works;
+  enum class Store { works, away, silent, loses_answers } store = Store::works;
   bool gate_open = true, hears_commands = true, owner_here = true, draining = false, readable = true;
   std::map<std::string, Row> orders, notices;
   std::map<std::string, std::vector<Transition>> history;
@@ -73,6 +73,11 @@ Placed place(World& world, const Place& asked) {
       out.results.push_back({placement->id, PlaceResult::unavailable, {}});
       continue;
     }
+    const auto result = world.store == World::Store::loses_answers ? PlaceResult::unknown : PlaceResult::placed;
+    if (world.orders.contains(placement->row.key)) {  // handed in again
+      out.results.push_back({placement->id, result, {}});
+      continue;
+    }
     if (const auto& answer = placement->answer) {
       const auto [found, fresh] = world.answers.try_emplace(answer->key, *answer);
       if (!fresh) {
@@ -82,7 +87,7 @@ Placed place(World& world, const Place& asked) {
     }
     world.orders[placement->row.key] = placement->row;
     world.history[placement->row.key].push_back(placement->transition);
-    out.results.push_back({placement->id, PlaceResult::placed, {}});
+    out.results.push_back({placement->id, result, {}});
   }
   return out;
 }
@@ -683,6 +688,34 @@ BOOST_AUTO_TEST_CASE(a_store_that_is_away_is_503_and_nothing_is_kept) {
   BOOST_TEST(answer.headers.contains("Retry-After"));
   in(world, [](World& w) { w.store = World::Store::works; });
   BOOST_TEST(post("/v1/orders", body, {{"Idempotency-Key", "k"}}).status == 202);
+}
+
+BOOST_AUTO_TEST_CASE(a_commit_whose_answer_is_lost_is_never_said_to_be_refused) {
+  deps.patience.place = 20s;
+  in(world, [](World& w) { w.store = World::Store::loses_answers; });
+  const std::string body = R"({"product_id":"p","quantity":1,"user_id":"u"})";
+  auto running = begin("POST", "/v1/orders", body);
+  // Longer than a store that is away is waited for; then it is away for as long, which settles nothing.
+  std::this_thread::sleep_for(1500ms);
+  in(world, [](World& w) { w.store = World::Store::away; });
+  std::this_thread::sleep_for(1500ms);
+  check_problem(post("/v1/orders", body), 503);  // others do not wait for it, and are refused
+  in(world, [](World& w) { w.store = World::Store::works; });
+  const Got answer = wait(std::move(running));
+  BOOST_REQUIRE_EQUAL(answer.status, 202);
+  in(world, [&](World& w) {
+    BOOST_TEST(w.orders.size() == 1u);
+    BOOST_TEST(w.orders.contains(answer.json()["order_id"].get<std::string>()));
+    BOOST_TEST(w.published.size() == 1u);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(an_order_in_doubt_is_an_unknown_outcome_in_the_end) {
+  deps.patience.place = 2s;
+  in(world, [](World& w) { w.store = World::Store::loses_answers; });
+  const Got answer = post("/v1/orders", R"({"product_id":"p","quantity":1,"user_id":"u"})");
+  check_problem(answer, 504);
+  in(world, [&](World& w) { BOOST_TEST(w.orders.contains(answer.json()["order_id"].get<std::string>())); });
 }
 
 BOOST_AUTO_TEST_CASE(a_silent_store_is_an_unknown_outcome_that_names_the_order) {

@@ -651,7 +651,7 @@ BOOST_AUTO_TEST_CASE(the_other_rows_come_back) {
   r.order.value = "o";
   r.state = inventory::State::released;
   r.lines = {{{"a"}, 1}};
-  r.itemised = r.held = r.answered = r.asked_status = true;
+  r.itemised = r.held = r.answered = r.asked_status = r.shipped = true;
   r.told = false;
   r.detail = "d", r.amount = 7, r.currency = "EUR", r.traceparent = trace;
   r.answered_at = 1, r.status_due = 2, r.act_due = 3, r.act_delay = 4, r.created_at = 5, r.updated_at = 6;
@@ -659,7 +659,7 @@ BOOST_AUTO_TEST_CASE(the_other_rows_come_back) {
   BOOST_TEST(codec.write(r2) == codec.write(r));
   BOOST_TEST((r2.known && r2.state == r.state && r2.order == r.order && r2.lines == r.lines && r2.itemised && r2.held &&
       !r2.told));
-  BOOST_TEST((r2.answered && r2.asked_status && r2.detail == "d" && r2.amount == 7 && r2.currency == "EUR" &&
+  BOOST_TEST((r2.answered && r2.asked_status && r2.shipped && r2.detail == "d" && r2.amount == 7 && r2.currency == "EUR" &&
       r2.traceparent == trace));
   BOOST_TEST((r2.answered_at == 1 && r2.status_due == 2 && r2.act_due == 3 && r2.act_delay == 4 && r2.created_at == 5 &&
       r2.updated_at == 6));
