@@ -201,6 +201,21 @@ def postgres_kill(world, one, rng):
     world.servers.call(f"restart_postgres {POSTGRES}")
 
 
+def commits_unheard(world, one, rng):
+    """COMMITs are done and their answers lost, then PostgreSQL is away: the nodes do not know what is stored."""
+    seen = world.proxy.text().count("cut after")
+    world.cut_file.touch()
+    try:
+        def cut():  # with requests of its own, so that orders are among what is committed
+            world.clients.batch(10, victim(world, rng))
+            return world.proxy.text().count("cut after") > seen
+
+        wait_until(cut, 20, "a COMMIT is cut off")
+        time.sleep(one["for"])
+    finally:
+        world.cut_file.unlink()
+
+
 def disk_full(world, one, rng):
     """The store cannot grow: the node is not ready and says 503, and goes on by itself."""
     name = victim(world, rng)
@@ -273,7 +288,7 @@ def memory(node):
 ALL = {"node-kill": node_kill, "node-killed-twice": node_killed_twice, "node-terminated": node_terminated, "crash": crash,
        "node-frozen": node_frozen, "rebalance-storm": rebalance_storm, "redis-kill": redis_kill, "redis-frozen": redis_frozen,
        "redis-flushall": redis_flushall, "redis-emptied": redis_emptied, "redis-old": redis_old, "broker-kill": broker_kill,
-       "broker-frozen": broker_frozen, "all-killed": all_killed, "postgres-restart": postgres_restart, "postgres-kill": postgres_kill,
+       "broker-frozen": broker_frozen, "all-killed": all_killed, "postgres-restart": postgres_restart, "postgres-kill": postgres_kill, "commits-unheard": commits_unheard,
        "disk-full": disk_full, "mess": mess, "flood": flood}
 
 

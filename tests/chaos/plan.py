@@ -15,7 +15,7 @@ WORLDS = {"one": ("kafka", "sqlite", 1), "embedded": ("embedded", "sqlite", 1), 
 EVERYWHERE = ["node-kill", "redis-kill", "redis-old", "redis-emptied", "redis-flushall", "redis-frozen", "broker-kill"]
 FAULTS = {"one": EVERYWHERE + ["broker-frozen", "all-killed", "disk-full", "mess", "flood", "node-terminated", "node-killed-twice"],
           "embedded": EVERYWHERE + ["all-killed"],
-          "two": EVERYWHERE + ["node-frozen", "broker-frozen", "postgres-restart", "postgres-kill", "rebalance-storm", "mess",
+          "two": EVERYWHERE + ["node-frozen", "broker-frozen", "postgres-restart", "postgres-kill", "commits-unheard", "rebalance-storm", "mess",
                                "node-terminated"]}
 
 
@@ -24,7 +24,8 @@ def fault(rng, kind, point=None):
     if kind == "crash":
         one["point"] = point
         one["passes"] = rng.randint(1, POINTS[point])
-    if kind in ("redis-kill", "redis-emptied", "redis-frozen", "broker-frozen", "disk-full", "postgres-restart", "postgres-kill", "all-killed"):
+    if kind in ("redis-kill", "redis-emptied", "redis-frozen", "broker-frozen", "disk-full", "postgres-restart", "postgres-kill", "all-killed",
+                "commits-unheard"):
         one["for"] = round(rng.uniform(1.0, 4.0), 2)
     if kind == "node-frozen":
         one["for"] = round(rng.uniform(8.0, 12.0), 2)  # the session timeout is 6 s
@@ -41,7 +42,8 @@ def short(rng):
     """About two minutes: one fault of each family; which crash points, and all moments, are the seed's."""
     one = crashes(rng, 1) + [fault(rng, "crash", "payment.after-act"), fault(rng, rng.choice(["redis-old", "redis-emptied"])),
                              fault(rng, "broker-kill"), fault(rng, "disk-full"), fault(rng, "mess")]
-    two = [fault(rng, "node-frozen"), fault(rng, "postgres-restart"), fault(rng, "redis-flushall")]
+    two = [fault(rng, "node-frozen"), fault(rng, "postgres-restart"), fault(rng, "commits-unheard"),
+           fault(rng, "redis-flushall")]
     embedded = [fault(rng, "broker-kill")]
     for faults in (one, two):
         rng.shuffle(faults)
