@@ -333,12 +333,17 @@ class Node {
     };
     auto actor = spawn_role_host(*system_, std::move(host));
     hosts_.push_back(actor);
+    troubles_[role] = std::make_shared<Trouble>();
     kafka::ConsumerCallbacks callbacks;
     callbacks.assigned = [actor](std::vector<int> partitions) { caf::anon_send(actor, Assigned{std::move(partitions)}); };
     callbacks.revoked = [actor](std::vector<int> partitions, std::function<void()> done) {
       caf::anon_send(actor, Withdrawn{std::move(partitions), std::move(done)});
     };
-    callbacks.trouble = [role](const std::string& what) { log(Level::warn, "kafka-consumer", what, {{"role", std::string(to_string(role))}}); };
+    callbacks.trouble = [role, last = troubles_[role]](const std::string& what) {
+      log(Level::warn, "kafka-consumer", what, {{"role", std::string(to_string(role))}});
+      std::lock_guard held(last->mutex);
+      last->text = what;
+    };
     auto made = std::make_shared<kafka::RoleConsumer>(kafka_options(), role, o_.topics, codec_, std::move(callbacks),
                                                       kafka::ConsumerOptions{role == RoleId::notification});
     std::lock_guard lock(consumers_mutex_);
@@ -353,6 +358,12 @@ class Node {
     return consumers_.at(role);
   }
 
+  /// What a consumer has complained of last: why its group does not settle, perhaps.
+  struct Trouble {
+    std::mutex mutex;
+    std::string text;
+  };
+
   void spawn_health() {
     MonitorDeps health;
     for (auto& [role, store] : stores_) health.stores["store-" + std::string(to_string(role))] = store;
@@ -360,8 +371,10 @@ class Node {
     health.directory = directory_;
     health.board = board_;
     for (auto& [role, consumer] : consumers_)
-      health.others.emplace_back("group-" + std::string(to_string(role)), [consumer = consumer]() -> std::string {
-        return consumer->settled() ? "" : "the consumer group has not settled";
+      health.others.emplace_back("group-" + std::string(to_string(role)), [consumer = consumer, last = troubles_[role]]() -> std::string {
+        if (consumer->settled()) return "";
+        std::lock_guard held(last->mutex);
+        return "the consumer group has not settled" + (last->text.empty() ? "" : "; last heard: " + last->text);
       });
     health.others.emplace_back("kafka", [this]() -> std::string { return kafka_answers_ ? "" : o_.kafka_broker + " does not answer"; });
     for (auto& [name, store] : health.stores) board_->set(name, "not asked yet");
@@ -460,6 +473,7 @@ class Node {
   std::mutex consumers_mutex_;
   std::condition_variable consumers_there_;
   std::map<RoleId, std::shared_ptr<kafka::RoleConsumer>> consumers_;
+  std::map<RoleId, std::shared_ptr<Trouble>> troubles_;
   std::map<RoleId, int> partial_seconds_;
   std::thread probe_;
   std::atomic<bool> draining_{false}, kafka_answers_{true};

@@ -493,7 +493,8 @@ class Kafka:
         back = {self.name_of(topic): topic for topic in topics}
         consumer = confluent_kafka.Consumer({
             **self.client, "group.id": "e2e-reader-" + uuid.uuid4().hex, "enable.auto.commit": False,
-            "enable.partition.eof": True, "auto.offset.reset": "earliest"})
+            # The broker says that a partition has ended after waiting this long for more.
+            "fetch.wait.max.ms": 10, "enable.partition.eof": True, "auto.offset.reset": "earliest"})
         try:
             there = consumer.list_topics(timeout=15).topics
             places = [confluent_kafka.TopicPartition(name, partition, 0) for name in back if name in there
