@@ -22,6 +22,7 @@ Examples:
   cartwright order place oak-chair:2 --user ada --wait    place an order and see it through
   cartwright order get ID --trace                         every record that was ever written about it
   cartwright topics tail order.placed notification.send
+  cartwright dlq ls --cause conflict                      records that could not be used; see also dlq replay --help
   cartwright load --orders 50000                          how fast is it, and is nothing lost?
   cartwright doctor                                       what is wrong, and how to mend it
 
@@ -46,6 +47,8 @@ struct Arguments {
   StockSet set;
   StockAdjust adjust;
   TopicsTail tail;
+  DlqList letters;
+  DlqDecide decide;
   Broker broker;
   LoadOptions load;
   bool no_stock = false, no_check = false, load_json = false, as_env = false;
@@ -148,6 +151,33 @@ void add_topics(CLI::App& app, Arguments& a) {
   tail->add_flag("--from-beginning", a.tail.from_beginning, "Also what is there already");
   tail->add_flag("--dead-letters", a.tail.dead_letters, "Without names: the dead letters too");
   tail->add_option("-n,--limit", a.tail.limit, "End after so many records");
+}
+
+void add_dlq(CLI::App& app, Arguments& a) {
+  auto* dlq = group(app, "dlq", "Dead letters: look at them, write them back, put them away");
+  auto* list = leaf(*dlq, a, "ls", "Those that wait for a decision, oldest first",
+                    [&a](const Context& context) { return dlq_ls(context, a.letters); });
+  list->add_option("--cause", a.letters.cause, "Whose cause begins so");
+  list->add_option("--topic", a.letters.topic, "Of this topic only");
+  list->add_option("--order", a.letters.order, "Of this order only");
+  list->add_flag("--decided", a.letters.decided, "Also those that were replayed or discarded, by whom and why");
+  list->add_option("--limit", a.letters.limit, "How many at most; 0: all")->capture_default_str();
+  leaf(*dlq, a, "show", "One, with everything in it", [&a](const Context& context) {
+    return dlq_show(context, a.id);
+  })->add_option("id", a.id, "TOPIC/PARTITION/OFFSET, as `dlq ls` shows it")->required();
+  auto decide = [&](const std::string& name, const std::string& help,
+                    int (*command)(const Context&, const DlqDecide&)) {
+    auto* made = leaf(*dlq, a, name, help, [&a, command](const Context& context) { return command(context, a.decide); });
+    made->add_option("id", a.decide.ids, "TOPIC/PARTITION/OFFSET, one or more")->expected(0, 1000);
+    made->add_option("--cause", a.decide.cause, "All whose cause begins so");
+    made->add_option("--topic", a.decide.topic, "All of this topic");
+    made->add_option("--order", a.decide.order, "All of this order");
+    made->add_flag("--all", a.decide.all, "All that wait for a decision");
+    made->add_option("--reason", a.decide.reason, "Why; kept with who and when");
+    made->add_flag("--dry-run", a.decide.dry_run, "Only say what would be done");
+  };
+  decide("replay", "Write records to the topics they came from, in their order", dlq_replay);
+  decide("discard", "Put them away: they are not offered again", dlq_discard);
 }
 
 void add_load(CLI::App& app, Arguments& a) {
@@ -306,6 +336,7 @@ int run(std::vector<std::string> arguments, NodeRunner& run_node) {
   add_order(app, a);
   add_stock(app, a);
   add_topics(app, a);
+  add_dlq(app, a);
   add_load(app, a);
   std::vector<std::string> warnings;
   leaf(app, a, "doctor", "Look at everything a node needs, and say how to mend it",

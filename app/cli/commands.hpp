@@ -68,6 +68,23 @@ struct Broker {
 };
 int broker(const Context& context, const Broker& what);
 
+struct DlqList {
+  std::string cause, topic, order;
+  bool decided = false;
+  std::size_t limit = 100;  // 0: all
+};
+int dlq_ls(const Context& context, const DlqList& what);
+int dlq_show(const Context& context, const std::string& id);
+
+/// What is replayed or discarded, and why.
+struct DlqDecide {
+  std::vector<std::string> ids;
+  std::string cause, topic, order, reason;
+  bool all = false, dry_run = false;
+};
+int dlq_replay(const Context& context, const DlqDecide& what);
+int dlq_discard(const Context& context, const DlqDecide& what);
+
 /// `state`: only that one; "" all.
 int explain_table(const Context& context, const std::string& state);
 /// The table of topics: needed fields, who writes, who reads; by their default names.

@@ -54,6 +54,17 @@ LogRecord record_of(const rd_kafka_message_t& message) {
       return {};
     return std::string(static_cast<const char*>(value), size);
   };
+  record.headers = [&message] {
+    std::vector<Header> all;
+    rd_kafka_headers_t* headers = nullptr;
+    if (rd_kafka_message_headers(&message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return all;
+    const char* name = nullptr;
+    const void* value = nullptr;
+    std::size_t size = 0;
+    for (std::size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; ++i)
+      all.emplace_back(name, value == nullptr ? std::string() : std::string(static_cast<const char*>(value), size));
+    return all;
+  };
   return record;
 }
 

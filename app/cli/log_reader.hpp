@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "actors/event.hpp"
 #include "actors/ids.hpp"
 
 namespace cartwright::kafka {
@@ -27,6 +28,7 @@ struct LogRecord {
   Millis timestamp = 0;
   std::optional<std::string_view> key, value;
   std::function<std::optional<std::string>(const char* name)> header;
+  std::function<std::vector<Header>()> headers;  // all, in their order
 };
 
 /// A partition and what it holds: offsets from begin up to, not including, end.

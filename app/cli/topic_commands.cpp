@@ -6,6 +6,7 @@
 
 #include "actors/order/rules.hpp"
 #include "app/cli/commands.hpp"
+#include "app/cli/dead_letters.hpp"
 #include "app/cli/log_reader.hpp"
 #include "app/cli/output.hpp"
 #include "app/options/text.hpp"
@@ -237,6 +238,7 @@ int broker(const Context& context, const Broker& what) {
     broker.topics.emplace_back(name, partitions);
     broker.topics.emplace_back(dead_letters_of(name), 1);
   }
+  broker.topics.emplace_back(decisions_topic(context.options.kafka_group_prefix), 1);
   broker.die_with_parent = what.die_with_parent;
   return kafka::run_embedded_broker(broker, std::cout, std::cerr);
 }

@@ -49,13 +49,15 @@ std::optional<Error> read_topics(rd_kafka_t* client, const ClientOptions& option
 struct Missing {
   std::string name;
   int partitions = 0;
+  const char* cleanup = "delete";
 };
 
 using NewTopic = std::unique_ptr<rd_kafka_NewTopic_t, Releaser<rd_kafka_NewTopic_destroy>>;
 using AdminOptions = std::unique_ptr<rd_kafka_AdminOptions_t, Releaser<rd_kafka_AdminOptions_destroy>>;
 
 std::optional<Error> create(rd_kafka_t* client, const ClientOptions& options, Clock::time_point deadline,
-                            const std::vector<Missing>& missing, std::vector<std::string>& created) {
+                            const std::vector<Missing>& missing, std::vector<std::string>& created,
+                            bool* knows_admin = nullptr) {
   std::array<char, 512> why{};
   std::vector<NewTopic> owned;
   std::vector<rd_kafka_NewTopic_t*> raw;
@@ -65,7 +67,7 @@ std::optional<Error> create(rd_kafka_t* client, const ClientOptions& options, Cl
     if (!owned.back())
       return Error{"kafka: creating topic " + topic.name + ": " + why.data(), "check the TOPIC_... settings", false,
                    true};
-    rd_kafka_NewTopic_set_config(owned.back().get(), "cleanup.policy", "delete");
+    rd_kafka_NewTopic_set_config(owned.back().get(), "cleanup.policy", topic.cleanup);
     raw.push_back(owned.back().get());
   }
   AdminOptions admin(rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_CREATETOPICS));
@@ -76,8 +78,10 @@ std::optional<Error> create(rd_kafka_t* client, const ClientOptions& options, Cl
   rd_kafka_CreateTopics(client, raw.data(), raw.size(), admin.get(), queue.get());
   ClientEvent event(rd_kafka_queue_poll(queue.get(), left + 1000));
   if (!event) return describe(RD_KAFKA_RESP_ERR__TIMED_OUT, "creating topic " + missing.front().name, options.brokers);
-  if (auto code = rd_kafka_event_error(event.get()); code != RD_KAFKA_RESP_ERR_NO_ERROR)
+  if (auto code = rd_kafka_event_error(event.get()); code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (knows_admin) *knows_admin = code != RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE;
     return describe(code, "creating topic " + missing.front().name, options.brokers);
+  }
   std::size_t count = 0;
   const auto** results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event.get()), &count);
   for (std::size_t i = 0; i < count; ++i) {
@@ -115,8 +119,8 @@ std::vector<Missing> what_is_missing(const Existing& found, const TopicNames& na
   std::vector<Missing> missing;
   for (const TopicInfo& row : topics()) {
     const std::string& name = names[row.topic];
-    if (!found.contains(name)) missing.push_back({name, partitions});
-    if (std::string dead = dead_letters_of(name); !found.contains(dead)) missing.push_back({dead, 1});
+    if (!found.contains(name)) missing.push_back({name, partitions, "delete"});
+    if (std::string dead = dead_letters_of(name); !found.contains(dead)) missing.push_back({dead, 1, "delete"});
   }
   return missing;
 }
@@ -161,6 +165,24 @@ TopicsResult ensure_topics(const ClientOptions& options, const TopicNames& names
     return ensure(client.get(), options, names, wanted_partitions, Clock::now() + timeout);
   } catch (const Failure& failure) {
     return {0, {}, failure.error()};
+  }
+}
+
+std::optional<Error> ensure_compacted(const ClientOptions& options, const std::string& name,
+                                      std::chrono::milliseconds timeout) {
+  try {
+    QuietListener listener(options);
+    Client client = make_client(RD_KAFKA_PRODUCER, options, "admin", {}, {}, listener);
+    const auto deadline = Clock::now() + timeout;
+    Existing found;
+    if (auto error = read_topics(client.get(), options, deadline, found)) return error;
+    if (found.contains(name)) return {};
+    std::vector<std::string> created;
+    bool knows_admin = true;
+    auto error = create(client.get(), options, deadline, {{name, 1, "compact"}}, created, &knows_admin);
+    return knows_admin ? error : std::nullopt;
+  } catch (const Failure& failure) {
+    return failure.error();
   }
 }
 

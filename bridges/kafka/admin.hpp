@@ -25,6 +25,11 @@ struct TopicsResult {
 [[nodiscard]] TopicsResult ensure_topics(const ClientOptions& options, const TopicNames& names, int wanted_partitions,
                                          std::chrono::milliseconds timeout);
 
+/// Creates a topic of 1 partition that keeps the last record of each key for ever, when it is missing. A broker that
+/// knows no admin requests (the embedded one) makes it when it is first written to. Blocks up to `timeout`.
+[[nodiscard]] std::optional<Error> ensure_compacted(const ClientOptions& options, const std::string& name,
+                                                    std::chrono::milliseconds timeout);
+
 /// A topic of the broker, as the command line shows it.
 struct TopicListing {
   std::string name;
