@@ -74,8 +74,15 @@ Letter letter_of(const LogRecord& record) {
   return letter;
 }
 
-/// Beside its place its time: a topic that was deleted and made again counts from 0.
-std::string identity(const Letter& letter) { return letter.id() + "/" + std::to_string(letter.at); }
+/// The record and the role that could not read it, not the letter's own place: a node that starts publishes again what it
+/// does not know to be in the log, and that is the same letter. Its bytes are part of it: after a lost log, offsets count
+/// from 0.
+std::string identity(const Letter& letter) {
+  if (letter.source.empty()) return letter.id() + "/" + std::to_string(letter.at);
+  return letter.source + "/" + std::to_string(letter.source_partition) + "/" + std::to_string(letter.source_offset) + "/" +
+         letter.group + "/" + std::to_string(fingerprint(letter.key.value_or(""))) + "/" +
+         std::to_string(fingerprint(letter.value.value_or("")));
+}
 
 std::map<std::string, Decision> read_decisions(const Context& context, LogReader& reader) {
   std::map<std::string, Decision> decisions;
@@ -142,13 +149,20 @@ std::vector<Letter> read_letters(const Context& context, const LetterFilter& fil
   LogReader reader(context.kafka("dlq"), false);
   auto extents = reader.extents(dead_letter_topics(context, filter.topic));
   std::vector<Letter> letters;
+  std::map<std::string, std::size_t> known;  // identity -> where it is in letters
+  std::set<std::size_t> named;
   read_all(context, reader, extents, [&](const LogRecord& record) {
     Letter letter = letter_of(record);
-    if (!filter.ids.empty() && wanted.erase(letter.id()) == 0) return;
-    if (passes(letter, filter)) letters.push_back(std::move(letter));
+    auto [it, fresh] = known.try_emplace(identity(letter), letters.size());
+    if (wanted.erase(letter.id()) > 0) named.insert(it->second);
+    if (fresh) letters.push_back(std::move(letter));
   });
   if (!wanted.empty())
     throw CommandError("there is no dead letter " + *wanted.begin() + "; `cartwright dlq ls --decided` shows all");
+  std::vector<Letter> meant;
+  for (std::size_t i = 0; i < letters.size(); ++i)
+    if ((filter.ids.empty() || named.contains(i)) && passes(letters[i], filter)) meant.push_back(std::move(letters[i]));
+  letters = std::move(meant);
   auto decisions = read_decisions(context, reader);
   for (Letter& letter : letters)
     if (auto it = decisions.find(identity(letter)); it != decisions.end()) letter.decision = it->second;
