@@ -185,6 +185,7 @@ class Node {
       if (!found.error) {
         settings_ = o_.settings;
         settings_.partitions = found.partitions;
+        if (found.stand_in) fetch_wait_ = 10ms;
         board_->set("kafka", "");
         return true;
       }
@@ -345,7 +346,7 @@ class Node {
       last->text = what;
     };
     auto made = std::make_shared<kafka::RoleConsumer>(kafka_options(), role, o_.topics, codec_, std::move(callbacks),
-                                                      kafka::ConsumerOptions{role == RoleId::notification});
+                                                      kafka::ConsumerOptions{role == RoleId::notification, fetch_wait_});
     std::lock_guard lock(consumers_mutex_);
     consumers_[role] = std::move(made);
     consumers_there_.notify_all();
@@ -475,6 +476,7 @@ class Node {
   std::map<RoleId, std::shared_ptr<kafka::RoleConsumer>> consumers_;
   std::map<RoleId, std::shared_ptr<Trouble>> troubles_;
   std::map<RoleId, int> partial_seconds_;
+  std::chrono::milliseconds fetch_wait_ = kafka::ConsumerOptions{}.fetch_wait;
   std::thread probe_;
   std::atomic<bool> draining_{false}, kafka_answers_{true};
   std::mutex fatal_mutex_;

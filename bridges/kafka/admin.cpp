@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <map>
+#include <memory>
+#include <string_view>
 #include <thread>
 
 namespace cartwright::kafka {
@@ -125,6 +128,12 @@ std::vector<Missing> what_is_missing(const Existing& found, const TopicNames& na
   return missing;
 }
 
+/// The mock cluster calls itself "mockCluster" and a number (rdkafka_mock.c).
+bool is_stand_in(rd_kafka_t* client, int timeout_ms) {
+  const std::unique_ptr<char, decltype(&std::free)> id(rd_kafka_clusterid(client, std::max(timeout_ms, 1)), &std::free);
+  return id && std::string_view(id.get()).starts_with("mockCluster");
+}
+
 TopicsResult ensure(rd_kafka_t* client, const ClientOptions& options, const TopicNames& names, int wanted,
                     Clock::time_point deadline) {
   TopicsResult result;
@@ -162,9 +171,14 @@ TopicsResult ensure_topics(const ClientOptions& options, const TopicNames& names
   try {
     QuietListener listener(options);
     Client client = make_client(RD_KAFKA_PRODUCER, options, "admin", {}, {}, listener);
-    return ensure(client.get(), options, names, wanted_partitions, Clock::now() + timeout);
+    const auto deadline = Clock::now() + timeout;
+    TopicsResult result = ensure(client.get(), options, names, wanted_partitions, deadline);
+    if (!result.error) result.stand_in = is_stand_in(client.get(), milliseconds_until(deadline));
+    return result;
   } catch (const Failure& failure) {
-    return {0, {}, failure.error()};
+    TopicsResult failed;
+    failed.error = failure.error();
+    return failed;
   }
 }
 

@@ -15,6 +15,7 @@ namespace cartwright::kafka {
 struct TopicsResult {
   int partitions = 0;                // of every order-keyed topic
   std::vector<std::string> created;  // names
+  bool stand_in = false;             // librdkafka's mock cluster, not a Kafka: its fetches want to be asked more often
   std::optional<Error> error;        // then nothing else counts
 };
 

@@ -36,7 +36,7 @@ Settings tuned(const ClientOptions& options, const ConsumerOptions& how) {
   return {{"session.timeout.ms", std::to_string(options.session_timeout.count())},
           {"heartbeat.interval.ms", std::to_string(std::max<std::int64_t>(options.session_timeout.count() / 3, 1))},
           {"max.poll.interval.ms", "300000"},              // at least the session timeout; the own thread always polls
-          {"fetch.wait.max.ms", how.lazy ? "100" : "10"},  // the embedded broker answers an empty fetch only after it
+          {"fetch.wait.max.ms", std::to_string(how.lazy ? 100 : how.fetch_wait.count())},
           {"fetch.min.bytes", how.lazy ? "100000" : "1"},
           {"fetch.error.backoff.ms", "20"},  // also how long a full queue keeps a partition from being fetched
           {"fetch.max.bytes", "8388608"},

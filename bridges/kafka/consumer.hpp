@@ -36,6 +36,9 @@ struct ConsumerCallbacks {
 /// How a consumer fetches.
 struct ConsumerOptions {
   bool lazy = false;  // fetch in large pieces, up to 100 ms late: for the role that no order waits for
+  // How long the broker keeps a fetch for which it has nothing. A Kafka answers as soon as something comes; the mock
+  // cluster (TopicsResult::stand_in) only afterwards, so there it is the latency of every hop.
+  std::chrono::milliseconds fetch_wait{250};
 };
 
 /// For metrics; any thread reads.

@@ -61,8 +61,9 @@ bool write(Database& database, std::vector<Job>& jobs, std::string& why, Outlook
   }
 }
 
-/// Answers a job that reads; a failure is its own.
-void read(Database& database, Job& job) {
+}  // namespace
+
+void answer(Database& database, Job& job) {
   std::string why;
   try {
     if (database.connected(why)) {
@@ -78,8 +79,6 @@ void read(Database& database, Job& job) {
   job.refuse(why, Outlook::perhaps);  // what it wrote before it read is committed
 }
 
-}  // namespace
-
 bool run_group(Database& database, std::vector<Job>& jobs) {
   std::string why;
   Outlook outlook = Outlook::nothing;
@@ -92,7 +91,7 @@ bool run_group(Database& database, std::vector<Job>& jobs) {
       job.deliver();
   }
   for (Job& job : jobs)
-    if (job.read && (!job.write || (written && job.failure.empty()))) read(database, job);
+    if (job.read && (!job.write || (written && job.failure.empty()))) answer(database, job);
   return written;
 }
 

@@ -34,4 +34,7 @@ struct Job {
 /// the transaction is run again with a savepoint per job, so that it takes its own part back and no other.
 bool run_group(Database& database, std::vector<Job>& jobs);
 
+/// Does a job that only reads, and answers it; a failure is its own.
+void answer(Database& database, Job& job);
+
 }  // namespace cartwright::sql
