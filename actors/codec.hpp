@@ -30,17 +30,18 @@ class Codec {
   /// The dead letter of a record: bytes as they were (cut above limits::dead_value_bytes_max), and the dlq_ headers.
   [[nodiscard]] virtual Outgoing dead_letter(const DeadLetter& letter, RoleId reader) const = 0;
 
-  /// Stored rows: `Row::doc`. Reading throws BrokenInvariant on anything that was not written here.
+  /// Stored rows. Written is `Row::doc`: what the row's columns (key, state, owner, created_at, updated_at) do not say.
+  /// Reading throws BrokenInvariant on anything that was not written here.
   [[nodiscard]] virtual std::string write(const order::Order& order) const = 0;
-  [[nodiscard]] virtual order::Order read_order(const std::string& doc) const = 0;
+  [[nodiscard]] virtual order::Order read_order(const Row& row) const = 0;
   [[nodiscard]] virtual std::string write(const inventory::Reservation& reservation) const = 0;
-  [[nodiscard]] virtual inventory::Reservation read_reservation(const std::string& doc) const = 0;
+  [[nodiscard]] virtual inventory::Reservation read_reservation(const Row& row) const = 0;
   [[nodiscard]] virtual std::string write(const payment::Charge& charge) const = 0;
-  [[nodiscard]] virtual payment::Charge read_charge(const std::string& doc) const = 0;
+  [[nodiscard]] virtual payment::Charge read_charge(const Row& row) const = 0;
   [[nodiscard]] virtual std::string write(const shipping::Shipment& shipment) const = 0;
-  [[nodiscard]] virtual shipping::Shipment read_shipment(const std::string& doc) const = 0;
+  [[nodiscard]] virtual shipping::Shipment read_shipment(const Row& row) const = 0;
   [[nodiscard]] virtual std::string write(const notification::Notice& notice) const = 0;
-  [[nodiscard]] virtual notification::Notice read_notice(const std::string& doc) const = 0;
+  [[nodiscard]] virtual notification::Notice read_notice(const Row& row) const = 0;
 };
 
 }  // namespace cartwright

@@ -32,7 +32,7 @@ template <class State, class Rules, class Read, class Columns>
 auto loader(std::shared_ptr<const Settings> settings, std::shared_ptr<const Codec> codec, Rules rules, Read read,
             Columns columns) {
   return [=](const std::string&, const Row* stored) -> std::unique_ptr<Entity> {
-    State state = stored ? read(*codec, stored->doc) : State{};
+    State state = stored ? read(*codec, *stored) : State{};
     return std::make_unique<RuleEntity<State, Rules, Columns>>(std::move(state), *settings, *codec, rules, columns);
   };
 }
@@ -58,33 +58,33 @@ std::shared_ptr<const Role> make_role(RoleId id, const Settings& given, std::sha
       role.begins = begins_with<Topic::order_placed>;
       role.resumes = [](const std::string& state) { return state == order::to_string(order::State::pending); };
       role.load = loader<order::Order>(
-          settings, codec, order::digest, [](const Codec& c, const std::string& doc) { return c.read_order(doc); },
+          settings, codec, order::digest, [](const Codec& c, const Row& row) { return c.read_order(row); },
           [](const order::Order& o, Row& row) { row.owner = o.user.value; });
       break;
     case RoleId::inventory:
       // order.placed of one of our doors is the first that inventory hears of an order, too.
       role.begins = [](const Event& e) { return e.topic == Topic::order_placed; };
       role.load = loader<inventory::Reservation>(
-          settings, codec, inventory::digest, [](const Codec& c, const std::string& doc) { return c.read_reservation(doc); },
+          settings, codec, inventory::digest, [](const Codec& c, const Row& row) { return c.read_reservation(row); },
           no_owner);
       break;
     case RoleId::payment:
       role.begins = begins_with<Topic::payment_initiated>;
       role.load = loader<payment::Charge>(
-          settings, codec, payment::digest, [](const Codec& c, const std::string& doc) { return c.read_charge(doc); },
+          settings, codec, payment::digest, [](const Codec& c, const Row& row) { return c.read_charge(row); },
           [](const payment::Charge& c, Row& row) { row.owner = c.user.value; });
       break;
     case RoleId::shipping:
       role.begins = begins_with<Topic::order_shipped>;
       role.load = loader<shipping::Shipment>(
-          settings, codec, shipping::digest, [](const Codec& c, const std::string& doc) { return c.read_shipment(doc); },
+          settings, codec, shipping::digest, [](const Codec& c, const Row& row) { return c.read_shipment(row); },
           [](const shipping::Shipment& s, Row& row) { row.owner = s.user.value; });
       break;
     case RoleId::notification:
       role.key_of = notification::key_of;
       role.begins = [](const Event&) { return true; };
       role.load = loader<notification::Notice>(
-          settings, codec, notification::digest, [](const Codec& c, const std::string& doc) { return c.read_notice(doc); },
+          settings, codec, notification::digest, [](const Codec& c, const Row& row) { return c.read_notice(row); },
           no_owner);
       break;
   }

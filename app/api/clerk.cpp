@@ -141,7 +141,7 @@ struct ClerkState {
               if (!found.ok) return send_unavailable(ask.responder, store_away);
               std::vector<notification::Notice> notices;
               try {
-                for (const Row& row : found.rows) notices.push_back(deps_.codec->read_notice(row.doc));
+                for (const Row& row : found.rows) notices.push_back(deps_.codec->read_notice(row));
               } catch (const std::exception& error) {
                 return ask.responder.send(http::problem(500, {}, error.what()));
               }
@@ -347,7 +347,7 @@ struct ClerkState {
   /// The order of a row; nothing when it was not written by this program.
   [[nodiscard]] std::optional<order::Order> decode(const Row& row) const {
     try {
-      return deps_.codec->read_order(row.doc);
+      return deps_.codec->read_order(row);
     } catch (const std::exception&) {
       return {};
     }

@@ -151,7 +151,7 @@ struct WatchState {
 
   [[nodiscard]] std::optional<order::Order> decode(const Row& row) const {
     try {
-      return codec_->read_order(row.doc);
+      return codec_->read_order(row);
     } catch (const std::exception&) {
       return {};
     }

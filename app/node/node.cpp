@@ -277,7 +277,10 @@ class Node {
       stock.prefix = o_.kafka_group_prefix;
       stock.ledger = stores_[RoleId::inventory];
       stock.held_of = [codec = codec_](const std::string& doc) {
-        auto reservation = codec->read_reservation(doc);
+        Row row;
+        row.state = inventory::to_string(inventory::State::reserved);
+        row.doc = doc;
+        auto reservation = codec->read_reservation(row);
         redis::HeldLines held;
         held.currency = reservation.currency;
         // The ledger answers a repeated request, so the price of a line is not asked of a rebuilt Redis again.

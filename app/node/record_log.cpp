@@ -22,15 +22,15 @@ class LoggingCodec final : public Codec {
   Outgoing reroute(const Record& record) const override { return inner_->reroute(record); }
   Outgoing dead_letter(const DeadLetter& letter, RoleId reader) const override { return inner_->dead_letter(letter, reader); }
   std::string write(const order::Order& order) const override { return inner_->write(order); }
-  order::Order read_order(const std::string& doc) const override { return inner_->read_order(doc); }
+  order::Order read_order(const Row& row) const override { return inner_->read_order(row); }
   std::string write(const inventory::Reservation& reservation) const override { return inner_->write(reservation); }
-  inventory::Reservation read_reservation(const std::string& doc) const override { return inner_->read_reservation(doc); }
+  inventory::Reservation read_reservation(const Row& row) const override { return inner_->read_reservation(row); }
   std::string write(const payment::Charge& charge) const override { return inner_->write(charge); }
-  payment::Charge read_charge(const std::string& doc) const override { return inner_->read_charge(doc); }
+  payment::Charge read_charge(const Row& row) const override { return inner_->read_charge(row); }
   std::string write(const shipping::Shipment& shipment) const override { return inner_->write(shipment); }
-  shipping::Shipment read_shipment(const std::string& doc) const override { return inner_->read_shipment(doc); }
+  shipping::Shipment read_shipment(const Row& row) const override { return inner_->read_shipment(row); }
   std::string write(const notification::Notice& notice) const override { return inner_->write(notice); }
-  notification::Notice read_notice(const std::string& doc) const override { return inner_->read_notice(doc); }
+  notification::Notice read_notice(const Row& row) const override { return inner_->read_notice(row); }
 
  private:
   std::shared_ptr<const Codec> inner_;

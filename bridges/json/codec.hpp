@@ -25,15 +25,15 @@ class JsonCodec final : public Codec {
   [[nodiscard]] Outgoing dead_letter(const DeadLetter& letter, RoleId reader) const override;
 
   [[nodiscard]] std::string write(const order::Order& order) const override;
-  [[nodiscard]] order::Order read_order(const std::string& doc) const override;
+  [[nodiscard]] order::Order read_order(const Row& row) const override;
   [[nodiscard]] std::string write(const inventory::Reservation& reservation) const override;
-  [[nodiscard]] inventory::Reservation read_reservation(const std::string& doc) const override;
+  [[nodiscard]] inventory::Reservation read_reservation(const Row& row) const override;
   [[nodiscard]] std::string write(const payment::Charge& charge) const override;
-  [[nodiscard]] payment::Charge read_charge(const std::string& doc) const override;
+  [[nodiscard]] payment::Charge read_charge(const Row& row) const override;
   [[nodiscard]] std::string write(const shipping::Shipment& shipment) const override;
-  [[nodiscard]] shipping::Shipment read_shipment(const std::string& doc) const override;
+  [[nodiscard]] shipping::Shipment read_shipment(const Row& row) const override;
   [[nodiscard]] std::string write(const notification::Notice& notice) const override;
-  [[nodiscard]] notification::Notice read_notice(const std::string& doc) const override;
+  [[nodiscard]] notification::Notice read_notice(const Row& row) const override;
 
  private:
   TopicNames names_;

@@ -1,5 +1,6 @@
-// Stored rows as JSON that a person can read: states by name, moments as milliseconds, empty members left out. Written
-// by appending, for every turn writes rows; read with nlohmann's document, for rows are read when an order wakes only.
+// Stored rows as JSON that a person can read: states by name, moments as milliseconds, empty members left out, and with
+// them what the row's columns say. Written by appending, for every turn writes rows, and every byte here is copied a
+// dozen times on its way to the disk; read with nlohmann's document, for rows are read when an order wakes only.
 //
 // Opaque members are kept as one text: a document would sort their keys and round their numbers.
 
@@ -59,8 +60,10 @@ void put_waits(Writer& out, const order::Order& order) {
     if (question == order::Question{}) continue;
     out.key(wait_names[k]).begin_object();
     put_flag(out, "open", question.open);
-    put_number(out, "next", question.next);
-    put_number(out, "delay", question.delay);
+    if (question.open) {  // an answered question is not asked again
+      put_number(out, "next", question.next);
+      put_number(out, "delay", question.delay);
+    }
     put_number(out, "asked", question.asked);
     out.end_object();
   }
@@ -137,10 +140,9 @@ Topic topic_of(const Json& object, std::string_view name) {
 
 // `state_named` may not mind strangers; the name has to be the state's own.
 template <class State>
-State state_of(const Json& object, State (*state_named)(std::string_view)) {
-  const std::string name = text_of(object, "state");
-  State state = state_named(name);
-  check(to_string(state) == name, "a stored row's state is ours");
+State state_of(const Row& row, State (*state_named)(std::string_view)) {
+  State state = state_named(row.state);
+  check(to_string(state) == row.state, "a stored row's state is ours");
   return state;
 }
 
@@ -166,11 +168,10 @@ order::Kept kept_of(const Json& object, const Codec& codec, const TopicNames& na
 
 // Runs `read` on the parsed row. Whatever nlohmann throws means that we did not write this.
 template <class Read>
-auto parsed(const std::string& doc, Read read) {
+auto parsed(const Row& row, Read read) {
   try {
-    const Json object = Json::parse(doc);
+    const Json object = Json::parse(row.doc);
     check(object.is_object(), "a stored row is an object");
-    check(find(object, "order_id") != nullptr, "a stored row names its order");
     return read(object);
   } catch (const Json::exception& error) {
     throw BrokenInvariant(std::string("a stored row is not what was written: ") + error.what());
@@ -183,9 +184,8 @@ auto parsed(const std::string& doc, Read read) {
 
 std::string JsonCodec::write(const order::Order& order) const {
   Writer out(768);
-  out.begin_object().key("order_id").string(order.id.value).key("state").string(to_string(order.state));
+  out.begin_object();
   put(out, "reason", order.reason);
-  put(out, "user_id", order.user.value);
   put_lines(out, order.lines);
   put_flag(out, "itemised", order.itemised);
   if (order.amount) out.key("amount_minor").integer(*order.amount);
@@ -214,17 +214,16 @@ std::string JsonCodec::write(const order::Order& order) const {
   put(out, "extras", order.extras);
   put(out, "traceparent", order.traceparent);
   out.key("version").integer(order.version);
-  out.key("created_at").integer(order.created_at).key("updated_at").integer(order.updated_at);
   return out.end_object().take();
 }
 
-order::Order JsonCodec::read_order(const std::string& doc) const {
-  return parsed(doc, [this](const Json& object) {
+order::Order JsonCodec::read_order(const Row& row) const {
+  return parsed(row, [&](const Json& object) {
     order::Order order;
-    order.id.value = text_of(object, "order_id");
-    order.state = state_of(object, order::state_named);
+    order.id.value = row.key;
+    order.state = state_of(row, order::state_named);
     order.reason = text_of(object, "reason");
-    order.user.value = text_of(object, "user_id");
+    order.user.value = row.owner;
     order.lines = lines_of(object);
     order.itemised = flag_of(object, "itemised");
     if (find(object, "amount_minor") != nullptr) order.amount = number_of(object, "amount_minor");
@@ -254,8 +253,8 @@ order::Order JsonCodec::read_order(const std::string& doc) const {
     order.extras = text_of(object, "extras");
     order.traceparent = text_of(object, "traceparent");
     order.version = number_of(object, "version");
-    order.created_at = number_of(object, "created_at");
-    order.updated_at = number_of(object, "updated_at");
+    order.created_at = row.created_at;
+    order.updated_at = row.updated_at;
     return order;
   });
 }
@@ -264,7 +263,7 @@ order::Order JsonCodec::read_order(const std::string& doc) const {
 
 std::string JsonCodec::write(const inventory::Reservation& reservation) const {
   Writer out(384);
-  out.begin_object().key("order_id").string(reservation.order.value).key("state").string(to_string(reservation.state));
+  out.begin_object();
   put(out, "detail", reservation.detail);
   put_lines(out, reservation.lines);
   put_flag(out, "itemised", reservation.itemised);
@@ -279,16 +278,15 @@ std::string JsonCodec::write(const inventory::Reservation& reservation) const {
   put_number(out, "status_due", reservation.status_due);
   put_number(out, "act_due", reservation.act_due);
   put_number(out, "act_delay", reservation.act_delay);
-  out.key("created_at").integer(reservation.created_at).key("updated_at").integer(reservation.updated_at);
   return out.end_object().take();
 }
 
-inventory::Reservation JsonCodec::read_reservation(const std::string& doc) const {
-  return parsed(doc, [](const Json& object) {
+inventory::Reservation JsonCodec::read_reservation(const Row& row) const {
+  return parsed(row, [&](const Json& object) {
     inventory::Reservation reservation;
     reservation.known = true;
-    reservation.order.value = text_of(object, "order_id");
-    reservation.state = state_of(object, inventory::state_named);
+    reservation.order.value = row.key;
+    reservation.state = state_of(row, inventory::state_named);
     reservation.detail = text_of(object, "detail");
     reservation.lines = lines_of(object);
     reservation.itemised = flag_of(object, "itemised");
@@ -304,8 +302,8 @@ inventory::Reservation JsonCodec::read_reservation(const std::string& doc) const
     reservation.status_due = number_of(object, "status_due");
     reservation.act_due = number_of(object, "act_due");
     reservation.act_delay = number_of(object, "act_delay");
-    reservation.created_at = number_of(object, "created_at");
-    reservation.updated_at = number_of(object, "updated_at");
+    reservation.created_at = row.created_at;
+    reservation.updated_at = row.updated_at;
     return reservation;
   });
 }
@@ -314,9 +312,8 @@ inventory::Reservation JsonCodec::read_reservation(const std::string& doc) const
 
 std::string JsonCodec::write(const payment::Charge& charge) const {
   Writer out(384);
-  out.begin_object().key("order_id").string(charge.order.value).key("state").string(to_string(charge.state));
+  out.begin_object();
   put(out, "detail", charge.detail);
-  put(out, "user_id", charge.user.value);
   out.key("amount_minor").integer(charge.amount);
   put(out, "currency", charge.currency);
   put(out, "payment_token", charge.token);
@@ -327,18 +324,17 @@ std::string JsonCodec::write(const payment::Charge& charge) const {
   put_number(out, "answered_at", charge.answered_at);
   put_number(out, "act_due", charge.act_due);
   put_number(out, "act_delay", charge.act_delay);
-  out.key("created_at").integer(charge.created_at).key("updated_at").integer(charge.updated_at);
   return out.end_object().take();
 }
 
-payment::Charge JsonCodec::read_charge(const std::string& doc) const {
-  return parsed(doc, [](const Json& object) {
+payment::Charge JsonCodec::read_charge(const Row& row) const {
+  return parsed(row, [&](const Json& object) {
     payment::Charge charge;
     charge.known = true;
-    charge.order.value = text_of(object, "order_id");
-    charge.state = state_of(object, payment::state_named);
+    charge.order.value = row.key;
+    charge.state = state_of(row, payment::state_named);
     charge.detail = text_of(object, "detail");
-    charge.user.value = text_of(object, "user_id");
+    charge.user.value = row.owner;
     charge.amount = number_of(object, "amount_minor");
     charge.currency = text_of(object, "currency");
     charge.token = text_of(object, "payment_token");
@@ -349,8 +345,8 @@ payment::Charge JsonCodec::read_charge(const std::string& doc) const {
     charge.answered_at = number_of(object, "answered_at");
     charge.act_due = number_of(object, "act_due");
     charge.act_delay = number_of(object, "act_delay");
-    charge.created_at = number_of(object, "created_at");
-    charge.updated_at = number_of(object, "updated_at");
+    charge.created_at = row.created_at;
+    charge.updated_at = row.updated_at;
     return charge;
   });
 }
@@ -359,33 +355,31 @@ payment::Charge JsonCodec::read_charge(const std::string& doc) const {
 
 std::string JsonCodec::write(const shipping::Shipment& shipment) const {
   Writer out(384);
-  out.begin_object().key("order_id").string(shipment.order.value).key("state").string(to_string(shipment.state));
-  put(out, "user_id", shipment.user.value);
+  out.begin_object();
   put(out, "tracking_id", shipment.tracking.value);
   put(out, "extras", shipment.extras);
   put(out, "traceparent", shipment.traceparent);
   put_number(out, "answered_at", shipment.answered_at);
   put_number(out, "act_due", shipment.act_due);
   put_number(out, "act_delay", shipment.act_delay);
-  out.key("created_at").integer(shipment.created_at).key("updated_at").integer(shipment.updated_at);
   return out.end_object().take();
 }
 
-shipping::Shipment JsonCodec::read_shipment(const std::string& doc) const {
-  return parsed(doc, [](const Json& object) {
+shipping::Shipment JsonCodec::read_shipment(const Row& row) const {
+  return parsed(row, [&](const Json& object) {
     shipping::Shipment shipment;
     shipment.known = true;
-    shipment.order.value = text_of(object, "order_id");
-    shipment.state = state_of(object, shipping::state_named);
-    shipment.user.value = text_of(object, "user_id");
+    shipment.order.value = row.key;
+    shipment.state = state_of(row, shipping::state_named);
+    shipment.user.value = row.owner;
     shipment.tracking.value = text_of(object, "tracking_id");
     shipment.extras = text_of(object, "extras");
     shipment.traceparent = text_of(object, "traceparent");
     shipment.answered_at = number_of(object, "answered_at");
     shipment.act_due = number_of(object, "act_due");
     shipment.act_delay = number_of(object, "act_delay");
-    shipment.created_at = number_of(object, "created_at");
-    shipment.updated_at = number_of(object, "updated_at");
+    shipment.created_at = row.created_at;
+    shipment.updated_at = row.updated_at;
     return shipment;
   });
 }
@@ -394,29 +388,28 @@ shipping::Shipment JsonCodec::read_shipment(const std::string& doc) const {
 
 std::string JsonCodec::write(const notification::Notice& notice) const {
   Writer out(384);
-  out.begin_object().key("order_id").string(notice.order.value).key("state").string(to_string(notice.state));
+  out.begin_object();
   put(out, "channel", notice.channel);
   put(out, "occasion", notice.occasion);
   put(out, "text", notice.text);
   put_number(out, "act_due", notice.act_due);
   put_number(out, "act_delay", notice.act_delay);
-  out.key("created_at").integer(notice.created_at).key("updated_at").integer(notice.updated_at);
   return out.end_object().take();
 }
 
-notification::Notice JsonCodec::read_notice(const std::string& doc) const {
-  return parsed(doc, [](const Json& object) {
+notification::Notice JsonCodec::read_notice(const Row& row) const {
+  return parsed(row, [&](const Json& object) {
     notification::Notice notice;
     notice.known = true;
-    notice.order.value = text_of(object, "order_id");
-    notice.state = state_of(object, notification::state_named);
+    notice.order.value = row.key.substr(0, row.key.find('/'));  // its key is the order's and the occasion
+    notice.state = state_of(row, notification::state_named);
     notice.channel = text_of(object, "channel");
     notice.occasion = text_of(object, "occasion");
     notice.text = text_of(object, "text");
     notice.act_due = number_of(object, "act_due");
     notice.act_delay = number_of(object, "act_delay");
-    notice.created_at = number_of(object, "created_at");
-    notice.updated_at = number_of(object, "updated_at");
+    notice.created_at = row.created_at;
+    notice.updated_at = row.updated_at;
     return notice;
   });
 }

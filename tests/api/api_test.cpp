@@ -279,7 +279,7 @@ ProducerActor::behavior_type producer(ProducerActor::pointer self, WorldPtr worl
 /// Puts an order into a state, as its owner would.
 void set_state(World& world, const std::string& id, order::State state, std::string_view event) {
   Row& row = world.orders.at(id);
-  order::Order order = codec().read_order(row.doc);
+  order::Order order = codec().read_order(row);
   order.state = state;
   order.waits = {};
   order.expires = 0;
@@ -865,7 +865,8 @@ BOOST_AUTO_TEST_CASE(notices_and_charges_are_shown_also_of_foreign_orders) {
     notice.occasion = "order.placed";
     notice.text = "Thanks.";
     notice.created_at = notice.updated_at = 1'700'000'000'000;
-    w.notices[id + "/order.placed"] = {id + "/order.placed", 1, "sent", "", false, 0, 1, 1, codec().write(notice)};
+    w.notices[id + "/order.placed"] = {id + "/order.placed",  1,                 "sent",           "", false, 0,
+                                       notice.created_at, notice.updated_at, codec().write(notice)};
   });
   const Json notices = ask("GET", "/v1/orders/" + id + "/notifications").json();
   BOOST_TEST(

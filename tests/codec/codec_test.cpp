@@ -558,12 +558,30 @@ BOOST_AUTO_TEST_CASE(a_dead_letter_has_the_bytes_and_the_place) {
 
 // ---- stored rows ----------------------------------------------------------------------------------------------------
 
+/// The row that a role stores for a value: the columns beside the document.
+template <class Value>
+Row row_of(const Value& value) {
+  Row row;
+  row.state = to_string(value.state);
+  row.created_at = value.created_at;
+  row.updated_at = value.updated_at;
+  if constexpr (requires { value.user; }) row.owner = value.user.value;
+  if constexpr (requires { value.id; })
+    row.key = value.id.value;
+  else if constexpr (requires { value.occasion; })
+    row.key = value.order.value + "/" + value.occasion;
+  else
+    row.key = value.order.value;
+  row.doc = codec.write(value);
+  return row;
+}
+
 BOOST_AUTO_TEST_CASE(an_order_comes_back_from_its_row) {
   order::Order order;
   order.id.value = "o-1";
   for (std::size_t state = 0; state < order::state_count; ++state) {
     order.state = static_cast<order::State>(state);
-    BOOST_TEST((codec.read_order(codec.write(order)).state == order.state));
+    BOOST_TEST((codec.read_order(row_of(order)).state == order.state));
   }
   auto kept = [](Topic topic, std::string value, const Headers& headers, std::optional<std::string> key) {
     auto record = std::make_shared<Record>(read(topic, std::move(value), headers, std::move(key)));
@@ -587,7 +605,7 @@ BOOST_AUTO_TEST_CASE(an_order_comes_back_from_its_row) {
   order.txn.value = "t";
   order.tracking.value = "k";
   order.waits[1] = {true, 1, 2, 3};
-  order.waits[4] = {false, 4, 5, 6};
+  order.waits[4] = {false, 0, 0, 6};
   order.expires = noon;
   order.kept = {{kept(Topic::payment_success, *paid.value, paid.headers, paid.key), 99},
                 {kept(Topic::order_rerouted, R"({"id":"e","source":"/cartwright/order","data":{"order_id":"o-1"}})",
@@ -603,7 +621,7 @@ BOOST_AUTO_TEST_CASE(an_order_comes_back_from_its_row) {
   order.created_at = 1;
   order.updated_at = 2;
   const std::string doc = codec.write(order);
-  const order::Order back = codec.read_order(doc);
+  const order::Order back = codec.read_order(row_of(order));
   BOOST_TEST(codec.write(back) == doc);
   BOOST_TEST((back.state == order.state));
   BOOST_TEST(back.id.value == order.id.value);
@@ -643,7 +661,7 @@ BOOST_AUTO_TEST_CASE(an_order_comes_back_from_its_row) {
       BOOST_TEST(a.event.stored == b.event.stored);
       check_equal(a.event, b.event);
     }
-  BOOST_TEST(!codec.read_order(codec.write(order::Order{})).amount.has_value());
+  BOOST_TEST(!codec.read_order(row_of(order::Order{})).amount.has_value());
 }
 
 BOOST_AUTO_TEST_CASE(the_other_rows_come_back) {
@@ -655,7 +673,7 @@ BOOST_AUTO_TEST_CASE(the_other_rows_come_back) {
   r.told = false;
   r.detail = "d", r.amount = 7, r.currency = "EUR", r.traceparent = trace;
   r.answered_at = 1, r.status_due = 2, r.act_due = 3, r.act_delay = 4, r.created_at = 5, r.updated_at = 6;
-  inventory::Reservation r2 = codec.read_reservation(codec.write(r));
+  inventory::Reservation r2 = codec.read_reservation(row_of(r));
   BOOST_TEST(codec.write(r2) == codec.write(r));
   BOOST_TEST((r2.known && r2.state == r.state && r2.order == r.order && r2.lines == r.lines && r2.itemised && r2.held &&
       !r2.told));
@@ -663,14 +681,14 @@ BOOST_AUTO_TEST_CASE(the_other_rows_come_back) {
       r2.traceparent == trace));
   BOOST_TEST((r2.answered_at == 1 && r2.status_due == 2 && r2.act_due == 3 && r2.act_delay == 4 && r2.created_at == 5 &&
       r2.updated_at == 6));
-  BOOST_TEST(codec.read_reservation(codec.write(inventory::Reservation{})).told);
+  BOOST_TEST(codec.read_reservation(row_of(inventory::Reservation{})).told);
 
   payment::Charge c;
   c.order.value = "o", c.user.value = "u", c.txn.value = "t";
   c.state = payment::State::refunding;
   c.amount = limits::amount_max, c.currency = "EUR", c.token = "tok", c.traceparent = trace, c.detail = "d";
   c.attempt = 3, c.back = true, c.answered_at = 1, c.act_due = 2, c.act_delay = 3, c.created_at = 4, c.updated_at = 5;
-  payment::Charge c2 = codec.read_charge(codec.write(c));
+  payment::Charge c2 = codec.read_charge(row_of(c));
   BOOST_TEST(codec.write(c2) == codec.write(c));
   BOOST_TEST((c2.known && c2.order == c.order && c2.user == c.user && c2.txn == c.txn && c2.state == c.state &&
       c2.amount == c.amount));
@@ -683,7 +701,7 @@ BOOST_AUTO_TEST_CASE(the_other_rows_come_back) {
   s.state = shipping::State::booked;
   s.extras = R"("ship_to":{"a":1.10})", s.traceparent = trace;
   s.answered_at = 1, s.act_due = 2, s.act_delay = 3, s.created_at = 4, s.updated_at = 5;
-  shipping::Shipment s2 = codec.read_shipment(codec.write(s));
+  shipping::Shipment s2 = codec.read_shipment(row_of(s));
   BOOST_TEST(codec.write(s2) == codec.write(s));
   BOOST_TEST((s2.known && s2.order == s.order && s2.user == s.user && s2.tracking == s.tracking &&
       s2.state == s.state));
@@ -696,7 +714,7 @@ BOOST_AUTO_TEST_CASE(the_other_rows_come_back) {
   n.state = notification::State::sent;
   n.channel = "email", n.occasion = "payment.failed", n.text = "Payment failed.\n";
   n.act_due = 2, n.act_delay = 3, n.created_at = 4, n.updated_at = 5;
-  notification::Notice n2 = codec.read_notice(codec.write(n));
+  notification::Notice n2 = codec.read_notice(row_of(n));
   BOOST_TEST(codec.write(n2) == codec.write(n));
   BOOST_TEST((n2.known && n2.order == n.order && n2.state == n.state && n2.channel == n.channel &&
       n2.occasion == n.occasion));
@@ -704,13 +722,19 @@ BOOST_AUTO_TEST_CASE(the_other_rows_come_back) {
 }
 
 BOOST_AUTO_TEST_CASE(a_row_that_was_not_written_here_is_a_bug) {
-  for (const char* doc : {"", "{", "[]", "{}", R"({"order_id":"o"})", R"({"order_id":"o","state":"lost"})",
-                          R"({"order_id":7,"state":"pending"})", R"({"order_id":"o","state":"pending","lines":1})",
-                          R"({"order_id":"o","state":"pending","version":"1"})",
-                              R"({"order_id":"o","state":"pending","seen":1})",
-                          R"({"order_id":"o","state":"pending","kept":[{"topic":"x"}]})",
-                          R"({"order_id":"o","state":"pending","placed_base64":"?"})"})
-    BOOST_TEST_CONTEXT(doc) { BOOST_CHECK_THROW((void)codec.read_order(doc), BrokenInvariant); }
+  Row row;
+  row.key = "o";
+  row.state = "pending";
+  for (const char* doc : {"", "{", "[]", R"({"lines":1})", R"({"version":"1"})", R"({"seen":1})", R"({"kept":[{"topic":"x"}]})",
+                          R"({"placed_base64":"?"})", R"({"txn_id":7})"})
+    BOOST_TEST_CONTEXT(doc) {
+      row.doc = doc;
+      BOOST_CHECK_THROW((void)codec.read_order(row), BrokenInvariant);
+    }
+  row.doc = "{}";
+  BOOST_TEST(codec.read_order(row).id.value == "o");
+  row.state = "lost";
+  BOOST_CHECK_THROW((void)codec.read_order(row), BrokenInvariant);
 }
 
 // ---- writer and texts -----------------------------------------------------------------------------------------------

@@ -135,15 +135,15 @@ class TinyCodec : public Codec {
   Outgoing reroute(const Record&) const override { std::abort(); }
   Outgoing dead_letter(const DeadLetter&, RoleId) const override { std::abort(); }
   std::string write(const order::Order&) const override { std::abort(); }
-  order::Order read_order(const std::string&) const override { std::abort(); }
+  order::Order read_order(const Row&) const override { std::abort(); }
   std::string write(const inventory::Reservation&) const override { std::abort(); }
-  inventory::Reservation read_reservation(const std::string&) const override { std::abort(); }
+  inventory::Reservation read_reservation(const Row&) const override { std::abort(); }
   std::string write(const payment::Charge&) const override { std::abort(); }
-  payment::Charge read_charge(const std::string&) const override { std::abort(); }
+  payment::Charge read_charge(const Row&) const override { std::abort(); }
   std::string write(const shipping::Shipment&) const override { std::abort(); }
-  shipping::Shipment read_shipment(const std::string&) const override { std::abort(); }
+  shipping::Shipment read_shipment(const Row&) const override { std::abort(); }
   std::string write(const notification::Notice&) const override { std::abort(); }
-  notification::Notice read_notice(const std::string&) const override { std::abort(); }
+  notification::Notice read_notice(const Row&) const override { std::abort(); }
 };
 
 /// What a shard was told.

@@ -312,7 +312,7 @@ void World::check_end() {
   for (const Plan& plan : plans_) {
     auto it = orders.rows.find(plan.id.value);
     if (it == orders.rows.end()) throw Violation("order lost: " + plan.id.value);
-    order::Order order = codec_->read_order(it->second.row.doc);
+    order::Order order = codec_->read_order(it->second.row);
     std::string about = plan.id.value + " (" + it->second.row.state + ", waits for " + order::waiting_for(order) + ")";
     if (!order::is_final(order)) throw Violation("no end: " + about);
     const auto& history = orders.history[plan.id.value];
