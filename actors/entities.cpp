@@ -55,6 +55,7 @@ std::shared_ptr<const Role> make_role(RoleId id, const Settings& given, std::sha
   switch (id) {
     case RoleId::order:
       role.supervised = true;
+      role.placed_by_doors = true;
       role.begins = begins_with<Topic::order_placed>;
       role.resumes = [](const std::string& state) { return state == order::to_string(order::State::pending); };
       role.load = loader<order::Order>(

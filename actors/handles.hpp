@@ -65,6 +65,8 @@ using StoreActor = caf::typed_actor<
     caf::replies_to<Commit>::with<Committed>,
     // Rows by key; keys without a row are left out.
     caf::replies_to<Load>::with<Loaded>,
+    // Open rows of version 1: among them those that a door placed and whose record nobody has read.
+    caf::replies_to<FindPlaced>::with<PlacedRows>,
     // The records that wait behind a parked order, in the order they came.
     caf::replies_to<LoadParked>::with<ParkedRecords>,
     // A shard's outbox from a sequence or a moment on.
@@ -209,6 +211,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::Commit)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::Committed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::Load)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::Loaded)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::FindPlaced)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::PlacedRows)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::LoadParked)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::ParkedRecords)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::ReadOutbox)

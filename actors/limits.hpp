@@ -36,10 +36,15 @@ inline constexpr std::chrono::milliseconds act_again_last = 1min;
 inline constexpr std::chrono::milliseconds store_timeout = 20s;       // then the same turn is handed in again
 inline constexpr std::chrono::milliseconds take_backoff = 500ms;      // before a fenced shard that is still assigned takes again
 inline constexpr std::chrono::milliseconds status_grace = 5min;       // rule 10: inventory asks after payment-ttl plus this
+inline constexpr std::chrono::milliseconds replay_pause = 30s;        // rule 10: losses seen within it are one replay more
+inline constexpr int looked_rows_per_ms = 5;                          // a look for unread orders: 1 % of the store's time
+inline constexpr std::chrono::milliseconds goodbye_wait = 1s;         // for what is on its way, and for the last transaction
 inline constexpr int outbox_page_turns = 200;                         // turns read at once when an outbox is published again
 
 inline constexpr int restarts_max = 3;                                // of one order's actor, in restart_window; then quarantine
 inline constexpr std::chrono::milliseconds restart_window = 1min;
-inline constexpr int poison_starts_max = 3;                           // rule 11
+inline constexpr int poison_starts_max = 3;                           // rule 11: then one record at a time
+inline constexpr int poison_tries_max = 3;                            // rule 11: then the marked record is a dead letter
+inline constexpr int one_by_one_records = 200;                        // digested one at a time after such a start
 
 }  // namespace cartwright::limits

@@ -33,6 +33,7 @@ struct Position {
   std::int64_t next = 0;
   Millis timestamp = 0;
   std::uint64_t hash = 0;
+  int tries = 0;                     // how often the record at `next` was marked as about to be tried (rule 11)
   friend bool operator==(const Position&, const Position&) = default;
 };
 using Positions = std::map<Topic, Position>;
@@ -186,6 +187,7 @@ struct Turn {
   Sequence published = 0;             // watermark: everything up to here is in the log
   bool lost = false;                  // a log was lost: the role's loss counter rises
   std::int64_t losses_seen = 0;       // the counter's value this shard has acted upon
+  bool progress = false;              // records were digested, or the owner says goodbye: its starts are counted anew (rule 11)
   Millis at = 0;
 };
 
@@ -199,7 +201,8 @@ struct Committed {
   std::string why;                    // unavailable: what was tried, on what
 };
 
-struct Take { ShardId shard; int partitions = 0; };
+/// again: by an owner that is alive and lost the shard to another for a while; no start that came to nothing (rule 11).
+struct Take { ShardId shard; int partitions = 0; bool again = false; };
 struct Wake { std::string key; Millis due = 0; std::string state; };
 struct OutboxRow { Sequence sequence = 0; std::shared_ptr<const std::vector<Outgoing>> outgoing; };
 
@@ -211,12 +214,16 @@ struct Taken {
   Positions next;
   Sequence sequence = 0, published = 0;
   std::int64_t losses = 0, losses_seen = 0;
+  int starts = 0;                     // takes since the last progress, this one counts
   std::vector<Wake> open;             // open rows with their deadlines
   std::vector<Quarantine> quarantines;
   std::vector<OutboxRow> unpublished; // beyond the watermark
 };
 
 struct Commit { std::shared_ptr<const Turn> turn; };
+/// Open rows of a shard that nobody has changed since they were inserted before a moment: a door may have placed them.
+struct FindPlaced { ShardId shard; Millis before = 0; };
+struct PlacedRows { bool ok = false; std::vector<Wake> open; };
 struct Load { ShardId shard; std::vector<std::string> keys; };
 struct Loaded { bool ok = false; std::vector<Row> rows; };
 struct LoadParked { ShardId shard; std::string key; };

@@ -33,6 +33,8 @@ struct Role {
   /// Events that normally are the first of their row: the shard assumes a new row without asking the store, and the
   /// insert finds out (compare-and-swap) when it was wrong.
   std::function<bool(const Event&)> begins;
+  /// Rows may be inserted by others than the shard's owner: by the doors of any node (rule 3).
+  bool placed_by_doors = false;
   /// Rows in this state are resumed when the shard is taken, also in a role without a port.
   std::function<bool(const std::string& state)> resumes = [](const std::string&) { return false; };
 };

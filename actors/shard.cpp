@@ -26,10 +26,10 @@ std::uint64_t fingerprint_of(const Record& record) {
   return fingerprint(record.key.value_or("")) * 31 + fingerprint(record.value.value_or(""));
 }
 
-enum class Phase { taking, idle, loading, deciding, committing, stopped };
+enum class Phase { taking, idle, loading, deciding, committing, leaving, stopped };
 
 std::string_view to_string(Phase phase) {
-  constexpr std::array<std::string_view, 6> names{"taking", "idle", "loading", "deciding", "committing", "stopped"};
+  constexpr std::array<std::string_view, 7> names{"taking", "idle", "loading", "deciding", "committing", "leaving", "stopped"};
   return names[static_cast<std::size_t>(phase)];
 }
 
@@ -88,7 +88,7 @@ class Shard : public ShardActor::base {
     if (stopping_ || phase_ == Phase::stopped) return;
     forget_everything();
     phase_ = Phase::taking;
-    request(d_.store, limits::store_timeout, Take{d_.id, d_.settings.partitions})
+    request(d_.store, limits::store_timeout, Take{d_.id, d_.settings.partitions, epoch_ != 0})
         .then([this](Taken& taken) { taken.ok ? taken_over(taken) : take_later(taken.why); },
               [this](const caf::error&) { take_later("the store did not answer in time"); });
     if (!ticking_) {
@@ -116,13 +116,17 @@ class Shard : public ShardActor::base {
     redrives_.clear();
     stale_redrives_.clear();
     lost_topics_.clear();
-    lost_ = false;
-    replaying_ = reading_outbox_ = false;
+    old_records_ = 0;
+    replaying_ = reading_outbox_ = looking_ = false;
+    replay_due_ = 0;
+    replays_asking_ = false;
+    marked_.reset();
+    marking_.reset();
+    ends_.reset();
     unpublished_records_ = 0;
     failed_publishes_.clear();
     ready_.clear();
     retry_at_ = 0;
-    pending_losses_ = 0;
     for (const Asked& asked : commands_) answer({asked.command.id, 503, "the shard of this order is changing its owner"});
     commands_.clear();
     for (auto& [id, promise] : promises_) promise.deliver(CommandReply{id, 503, "the shard of this order is changing its owner"});
@@ -133,11 +137,18 @@ class Shard : public ShardActor::base {
 
   void taken_over(Taken& taken) {
     if (stopping_) return stop();
+    bool again = epoch_ != 0;
     epoch_ = taken.epoch;
     positions_ = taken.next;
+    if (again)  // alive, and fenced while a record was marked: that mark says nothing about the record
+      for (auto& [topic, position] : positions_) position.tries = 0;
     sequence_ = taken.sequence;
     published_ = taken.published;
-    losses_seen_ = taken.losses_seen;
+    losses_seen_ = losses_done_ = taken.losses_seen;
+    last_replay_ = 0;
+    next_look_ = d_.clock() + d_.settings.ask_first;
+    look_delay_ = d_.settings.ask_first;
+    begin_one_by_one(taken.starts);
     for (Wake& wake : taken.open) {
       Slot& slot = slots_.at(wake.key);
       slots_.set_due(slot, wake.due, 0);
@@ -146,9 +157,7 @@ class Shard : public ShardActor::base {
       if (d_.port || d_.role->resumes(wake.state)) wakes_.push_back({wake.key, Resume{}});
     }
     for (Quarantine& quarantine : taken.quarantines) {
-      Slot& slot = slots_.at(quarantine.key);
-      slots_.set_due(slot, 0, 0);
-      slot.quarantine = std::move(quarantine);
+      slots_.set_aside(slots_.at(quarantine.key), std::move(quarantine));
     }
     phase_ = Phase::idle;
     if (d_.taken) d_.taken(epoch_);
@@ -185,8 +194,10 @@ class Shard : public ShardActor::base {
       return promise;
     }
     if (slot && slot->quarantine && command.kind == CommandKind::retry) {
-      slot->quarantine->restarts = 0;
-      slot->quarantine->until = d_.clock();  // the next tick
+      Quarantine lifted = *slot->quarantine;
+      lifted.restarts = 0;
+      lifted.until = d_.clock();  // the next tick
+      slots_.set_aside(*slot, std::move(lifted));
       promise.deliver(CommandReply{mine.id, 202, "lifted"});
       return promise;
     }
@@ -198,20 +209,30 @@ class Shard : public ShardActor::base {
 
   void on(const Ends& ends) {
     asking_ends_ = false;
-    if (!ends.ok || phase_ != Phase::idle || !records_.empty()) return;
-    for (const auto& [topic, end] : ends.ends) {
-      auto it = positions_.find(topic);
-      if ((it == positions_.end() ? 0 : it->second.next) < end) return;
-    }
-    caught_up_ = true;
+    if (!ends.ok) return;
+    ends_ = ends.ends;
     start_turn();
-    caught_up_ = false;
+  }
+
+  /// Whether all that was in the topics when the broker was asked has been digested. Known once for each answer.
+  bool caught_up() {
+    if (!ends_) return false;
+    auto next = [](const Positions& positions, Topic topic) {
+      auto it = positions.find(topic);
+      return it == positions.end() ? 0 : it->second.next;
+    };
+    for (const auto& [topic, end] : *ends_) {
+      if (end < next(asked_at_, topic)) return ends_.reset(), false;  // another log than the one that was read
+      if (next(positions_, topic) < end) return false;
+    }
+    ends_.reset();
+    return true;
   }
 
   void on(const LogLost& lost) {
-    // For the next turn: the running one was collected from the log before, and will set its positions when it is done.
+    // What was read of the log before is digested first; the running turn will set its positions when it is done.
     lost_topics_.insert(lost.topics.begin(), lost.topics.end());
-    lost_ = lost_ || !lost.topics.empty();
+    old_records_ = records_.size();
     complain("a log was lost; the outbox is published again and every open question is asked again");
     start_turn();
   }
@@ -220,12 +241,15 @@ class Shard : public ShardActor::base {
     delayed_send(this, limits::sweep_interval, Tick{});
     if (phase_ == Phase::taking || phase_ == Phase::stopped) return;
     Millis now = d_.clock();
+    if (phase_ == Phase::leaving) return say_goodbye(now);
     if (retry_at_ != 0 && retry_at_ <= now) {
       retry_at_ = 0;
       if (phase_ == Phase::committing) commit();
       if (phase_ == Phase::loading) load_sleepers();
     }
+    if (replay_due_ != 0 && replay_due_ <= now && !replaying_) start_replay(now);
     if (replaying_ && unpublished_.empty()) read_outbox();
+    if (d_.role->placed_by_doors && next_look_ <= now) look_for_placed(now - d_.settings.ask_first);
     if (!failed_publishes_.empty()) {
       auto again = std::move(failed_publishes_);
       failed_publishes_.clear();
@@ -233,14 +257,11 @@ class Shard : public ShardActor::base {
         if (auto it = unpublished_.find(sequence); it != unpublished_.end()) send_publish(sequence, it->second);
     }
     if (phase_ == Phase::idle)  // a running turn may be parking something
-      for (auto& [key, slot] : slots_) {
-        if (!slot.quarantine || slot.quarantine->until == 0 || slot.quarantine->until > now) continue;
-        redrive(slot);
-        break;  // one at a time: they may fail again
-      }
+      if (Slot* slot = slots_.to_try_again(now)) redrive(*slot);  // one at a time: they may fail again
     if (now >= next_ends_ && !asking_ends_ && !slots_.due_caught_up(now, 1).empty()) {
       asking_ends_ = true;
       next_ends_ = now + 1'000;
+      asked_at_ = positions_;
       d_.intake->ask_ends(d_.id, this);
     } else if (asking_ends_ && now >= next_ends_ + 10'000) {
       asking_ends_ = false;  // the answer was lost with a consumer that was closed
@@ -252,7 +273,8 @@ class Shard : public ShardActor::base {
   // -- a turn: collect ------------------------------------------------------------------------------------------------
 
   [[nodiscard]] bool something_to_do(Millis now) const {
-    return !records_.empty() || !outcomes_.empty() || !commands_.empty() || !wakes_.empty() || !ready_.empty() || lost_ ||
+    return !records_.empty() || !outcomes_.empty() || !commands_.empty() || !wakes_.empty() || !ready_.empty() ||
+           !lost_topics_.empty() ||
            caught_up_ || !slots_.due(now, 1).empty();
   }
 
@@ -260,7 +282,9 @@ class Shard : public ShardActor::base {
     if (phase_ != Phase::idle) return;
     if (stopping_) return stop();
     Millis now = d_.clock();
-    if (unpublished_records_ > limits::shard_unpublished_max || !something_to_do(now)) return;
+    if (unpublished_records_ > limits::shard_unpublished_max) return;
+    caught_up_ = caught_up();
+    if (!something_to_do(now)) return;
     now_ = now;
     ++number_;
     turn_ = std::make_shared<Turn>();
@@ -269,12 +293,14 @@ class Shard : public ShardActor::base {
     turn_->number = number_;
     turn_->at = now;
     turn_->next = positions_;
-    for (Topic topic : std::exchange(lost_topics_, {})) turn_->next[topic] = {};
     outgoing_ = std::make_shared<std::vector<Outgoing>>();
-    turn_->lost = std::exchange(lost_, false);
+    turn_resets_.clear();
+    refilled_.clear();
+    marking_.reset();
     turn_outcomes_.clear();
     turn_commands_.clear();
 
+    if (one_by_one_ > 0 && try_one_record()) return load_sleepers();
     for (Redrive& redrive : std::exchange(ready_, {})) {
       if (stale_redrives_.erase(redrive.key) > 0) {  // more was parked since it was read
         redrives_.erase(redrive.key);
@@ -302,12 +328,12 @@ class Shard : public ShardActor::base {
       input(asked.key, asked.command);
     }
     commands_.clear();
-    std::size_t count = std::min(records_.size(), limits::turn_records_max);
+    std::size_t count = one_by_one_ > 0 ? 0 : std::min(records_.size(), limits::turn_records_max);
     for (std::size_t i = 0; i < count; ++i) {
-      turn_records_.push_back(std::move(records_.front()));
-      records_.pop_front();
-      collect(turn_records_.back());
+      if (old_records_ == 0) reset_positions();
+      collect_next();
     }
+    if (old_records_ == 0) reset_positions();
     for (Slot* slot : slots_.due(now, limits::turn_records_max))
       if (!slot->quarantine) input(slot->key, Due{false});
     if (caught_up_)
@@ -322,14 +348,57 @@ class Shard : public ShardActor::base {
       slot.work = static_cast<int>(works_.size());
       works_.emplace_back().slot = &slot;
     }
-    slot.used = now_;
+    slots_.use(slot, now_);
     return works_[static_cast<std::size_t>(slot.work)];
   }
 
   void input(const std::string& key, Input what) { work_of(key).inputs.push_back(std::move(what)); }
 
+  void collect_next() {
+    turn_records_.push_back(std::move(records_.front()));
+    records_.pop_front();
+    if (old_records_ > 0) --old_records_;
+    collect(turn_records_.back());
+  }
+
+  /// What was read of a lost log has been taken in: the next records are of the log that came after it (rule 10).
+  void reset_positions() {
+    if (lost_topics_.empty()) return;
+    for (Topic topic : lost_topics_) turn_->next[topic] = {};
+    turn_->lost = true;
+    turn_resets_ = std::exchange(lost_topics_, {});
+    reset_at_ = turn_records_.size();
+  }
+
+  // -- one record at a time (rule 11) -------------------------------------------------------------------------------------
+
+  /// After starts that came to nothing, or when a record is marked already, the process may have died of a record.
+  void begin_one_by_one(int starts) {
+    bool marked = std::any_of(positions_.begin(), positions_.end(), [](const auto& at) { return at.second.tries > 0; });
+    one_by_one_ = marked || starts >= limits::poison_starts_max ? limits::one_by_one_records : 0;
+    if (one_by_one_ > 0)
+      complain("start " + std::to_string(starts) + " since records were digested last: one record at a time for a while");
+  }
+
+  /// Whether this turn tries one record, alone. The turn before it has marked that record; other inputs go with the mark.
+  bool try_one_record() {
+    if (records_.empty() || old_records_ == 0) reset_positions();
+    if (records_.empty()) return false;
+    const Record& next = *records_.front();
+    Position& position = turn_->next[next.topic];
+    bool known = next.offset < position.next;
+    if (known || position.tries >= limits::poison_tries_max || marked_ == std::pair(next.topic, next.offset)) {
+      collect_next();
+      return true;
+    }
+    ++position.tries;
+    marking_ = {next.topic, next.offset};
+    return false;
+  }
+
   /// Moves the position past a record and finds out whose it is.
   void collect(const RecordPtr& read) {
+    if (refilled_.contains(read->topic)) return;  // will be read from its beginning
     Position& position = turn_->next[read->topic];
     RecordPtr record = read;
     std::uint64_t hash = fingerprint_of(*record);
@@ -339,9 +408,16 @@ class Shard : public ShardActor::base {
       turn_->lost = true;
       complain(std::string(to_string(record->topic)) + ": another record lies at offset " + std::to_string(record->offset) +
                ": the log was lost");
+      // What came into the new log up to here has not been delivered: the shard is taken again and reads it all.
+      refilled_.insert(record->topic);
+      position = {};
+      return;
     }
-    position = {record->offset + 1, record->timestamp, hash};
+    int tries = position.tries;
+    position = {record->offset + 1, record->timestamp, hash, 0};
     ++records_total_;
+    if (tries >= limits::poison_tries_max && marked_ != std::pair(record->topic, record->offset))
+      return bury({record, "crash: the process ended " + std::to_string(tries) + " times while it was digested"});
     if (!record->poison.empty()) return bury({record, record->poison});
     if (d_.role->id == RoleId::order && partition_of(record->event.order.value, d_.settings.partitions) != d_.id.partition) {
       if (record->topic == Topic::order_rerouted) return bury({record, "misplaced: not of this partition"});
@@ -485,7 +561,7 @@ class Shard : public ShardActor::base {
     for (Work& work : works_) work.died ? set_aside(work, work.why, true) : add(work);
     bool moved = turn_->next != positions_;
     bool writes = moved || turn_->lost || !turn_->rows.empty() || !turn_->dead.empty() || !turn_->parked.empty() ||
-                  !turn_->unparked.empty() || !turn_->quarantines.empty() || !outgoing_->empty() || pending_losses_ > losses_seen_;
+                  !turn_->unparked.empty() || !turn_->quarantines.empty() || !outgoing_->empty();
     if (!outgoing_->empty()) {
       turn_->sequence = sequence_ + 1;
       turn_->outgoing = outgoing_;
@@ -493,7 +569,10 @@ class Shard : public ShardActor::base {
       turn_->sequence = sequence_;
     }
     turn_->published = published_;
-    turn_->losses_seen = std::max(losses_seen_, pending_losses_);
+    turn_->progress = !turn_records_.empty();
+    // A loss counts as acted upon when everything was published again and every question of it is in the outbox.
+    bool acted = !replaying_ && replay_due_ == 0 && (!replays_asking_ || wakes_.empty());
+    turn_->losses_seen = acted ? losses_seen_ : losses_done_;
     if (!writes) {  // acts that are done again were decided by an earlier turn
       finish_turn();
       return;
@@ -574,8 +653,9 @@ class Shard : public ShardActor::base {
     if (number != number_ || phase_ != Phase::committing) return;
     switch (committed.result) {
       case CommitResult::ok: {
-        pending_losses_ = std::max(pending_losses_, committed.losses);
+        bool refilled = !refilled_.empty();
         finish_turn();
+        if (refilled) return take();
         if (committed.losses > losses_seen_) replay(committed.losses);
         return start_turn();
       }
@@ -616,9 +696,8 @@ class Shard : public ShardActor::base {
         redrives_.erase(work.slot->key);
         redrive(*work.slot);
       }
-    lost_ = lost_ || turn_->lost;
-    for (const auto& [topic, position] : turn_->next)
-      if (position.next < positions_[topic].next) lost_topics_.insert(topic);
+    old_records_ = turn_resets_.empty() ? old_records_ + turn_records_.size() : reset_at_;
+    lost_topics_.merge(turn_resets_);
     works_.clear();
     turn_records_.clear();
     turn_.reset();
@@ -636,7 +715,9 @@ class Shard : public ShardActor::base {
 
   void finish_turn() {
     positions_ = turn_->next;
-    losses_seen_ = std::max(losses_seen_, turn_->losses_seen);
+    losses_done_ = std::max(losses_done_, turn_->losses_seen);
+    if (marking_) marked_ = std::exchange(marking_, {});
+    if (one_by_one_ > 0 && !turn_records_.empty()) --one_by_one_;
     redone_ = 0;
     for (Work& work : works_) {
       Slot& slot = *work.slot;
@@ -650,10 +731,9 @@ class Shard : public ShardActor::base {
     for (const Quarantine& row : turn_->quarantines) {
       Slot& slot = slots_.at(row.key);
       if (row.lifted) {
-        slot.quarantine.reset();
+        slots_.lift(slot);
       } else {
-        slot.quarantine = row;
-        slots_.set_due(slot, 0, 0);
+        slots_.set_aside(slot, row);
         release(slot);
       }
     }
@@ -714,24 +794,66 @@ class Shard : public ShardActor::base {
     unpublished_.erase(it);
     if (!replaying_) published_ = unpublished_.empty() ? sequence_ : unpublished_.begin()->first - 1;
     if (replaying_ && unpublished_.empty()) read_outbox();
+    if (phase_ == Phase::leaving) return say_goodbye(d_.clock());
     if (stopping_) return stop();
     start_turn();
   }
 
   // -- after a loss (rule 10) -----------------------------------------------------------------------------------------------
 
-  /// Publishes the outbox of the last outbox.replay again, and asks every open question again.
+  /// Publishes the outbox of the last outbox.replay again, and asks every open question again. A broker that lost its
+  /// logs is found out by every shard and topic, one after the other: what is seen soon after a replay began waits and
+  /// is one more replay, whatever was seen.
   void replay(std::int64_t losses) {
-    pending_losses_ = std::max(pending_losses_, losses);
-    losses_seen_ = losses;  // in memory; durable with the next turn, and until then a new owner does it again
+    losses_seen_ = losses;  // not durable before it was acted upon: until then a new owner does it again
+    Millis now = d_.clock();
+    if (last_replay_ == 0 || now - last_replay_ >= limits::replay_pause.count())
+      start_replay(now);
+    else if (replay_due_ == 0)
+      replay_due_ = last_replay_ + limits::replay_pause.count();
+  }
+
+  void start_replay(Millis now) {
+    last_replay_ = now;
+    replay_due_ = 0;
+    wakes_.clear();  // all that is open is woken, and asked more than they would have been
     for (auto& [key, slot] : slots_)
       if (!slot.quarantine && slot.open) wakes_.push_back({key, Resume{true}});
     std::sort(wakes_.begin(), wakes_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    replays_asking_ = true;
     replaying_ = true;
     replay_until_ = sequence_;
     replayed_ = -1;
-    replay_since_ = d_.clock() - d_.settings.outbox_replay;
+    replay_since_ = now - d_.settings.outbox_replay;
     read_outbox();
+    if (d_.role->placed_by_doors) look_for_placed(now);
+  }
+
+  /// A door's order whose record nobody has read: the record was lost, or never written. A 202 is a promise, so the owner
+  /// looks for such orders after a loss, and by time (rule 3: until it was read back it is published again).
+  void look_for_placed(Millis before) {
+    if (looking_) return;
+    looking_ = true;
+    next_look_ = d_.clock() + std::max<Millis>(look_delay_, static_cast<Millis>(slots_.size()) / limits::looked_rows_per_ms);
+    look_delay_ = std::min(2 * look_delay_, d_.settings.ask_last);
+    auto epoch = epoch_;
+    request(d_.store, limits::store_timeout, FindPlaced{d_.id, before})
+        .then(
+            [this, epoch](PlacedRows& placed) {
+              if (epoch != epoch_) return;
+              looking_ = false;
+              if (!placed.ok) next_look_ = d_.clock() + d_.settings.ask_first;
+              for (Wake& wake : placed.open) {
+                if (slots_.find(wake.key)) continue;
+                slots_.set_due(slots_.at(wake.key), wake.due, 0);
+                wakes_.push_back({wake.key, Resume{}});
+                look_delay_ = d_.settings.ask_first;
+              }
+              start_turn();
+            },
+            [this, epoch](const caf::error&) {
+              if (epoch == epoch_) looking_ = false;
+            });
   }
 
   void read_outbox() {
@@ -798,13 +920,12 @@ class Shard : public ShardActor::base {
   void passivate(Millis now) {
     if (phase_ != Phase::idle || now < next_passivation_) return;
     next_passivation_ = now + 1'000;
-    std::size_t awake = 0;
-    for (auto& [key, slot] : slots_) awake += slot.loaded ? 1u : 0u;
-    for (auto& [key, slot] : slots_) {
+    while (slots_.awake() > 0) {
+      Slot& slot = slots_.longest_unused();
       bool idle = now - slot.used >= limits::idle_order_age.count();
-      if (!slot.loaded || (!idle && awake <= limits::live_orders_max)) continue;
+      if (!idle && slots_.awake() <= limits::live_orders_max) return;
       release(slot);
-      --awake;
+      slots_.unlist(slot);
     }
   }
 
@@ -819,6 +940,33 @@ class Shard : public ShardActor::base {
   }
 
   void stop() {
+    if (phase_ == Phase::stopped || phase_ == Phase::leaving) return;
+    if (phase_ != Phase::idle) return end();
+    phase_ = Phase::leaving;
+    leave_by_ = d_.clock() + limits::goodbye_wait.count();
+    say_goodbye(d_.clock());
+  }
+
+  /// The last transaction: how far the outbox is in the log, so that the next owner does not publish it again, and that
+  /// this start ended well (rule 11). Waits a moment for what is on its way; what the store says to it changes nothing.
+  void say_goodbye(Millis now) {
+    if (said_goodbye_ || (!unpublished_.empty() && now < leave_by_)) return;
+    said_goodbye_ = true;
+    auto last = std::make_shared<Turn>();
+    last->shard = d_.id;
+    last->epoch = epoch_;
+    last->number = ++number_;
+    last->at = now;
+    last->next = positions_;
+    last->sequence = sequence_;
+    last->published = published_;
+    last->losses_seen = losses_done_;
+    last->progress = true;
+    request(d_.store, limits::goodbye_wait, Commit{std::move(last)})
+        .then([this](const Committed&) { end(); }, [this](const caf::error&) { end(); });
+  }
+
+  void end() {
     if (phase_ == Phase::stopped) return;
     phase_ = Phase::stopped;
     for (auto& [id, promise] : promises_) promise.deliver(CommandReply{id, 503, "the shard of this order is changing its owner"});
@@ -853,7 +1001,7 @@ class Shard : public ShardActor::base {
 
   ShardDeps d_;
   Phase phase_ = Phase::taking;
-  bool stopping_ = false, ticking_ = false, lost_ = false;
+  bool stopping_ = false, ticking_ = false, said_goodbye_ = false;
   int careful_ = 0;  // turns for which no row is assumed to be new: there was a conflict just now
   Epoch epoch_ = 0;
   std::uint64_t number_ = 0, command_id_ = 0;
@@ -863,6 +1011,9 @@ class Shard : public ShardActor::base {
 
   std::deque<RecordPtr> records_;
   std::set<Topic> lost_topics_;
+  std::size_t old_records_ = 0;  // of records_, from its front: read before lost_topics_ was told
+  int one_by_one_ = 0;           // records that are still to be digested one at a time
+  std::optional<std::pair<Topic, std::int64_t>> marked_, marking_;  // the record that may be tried; that this turn marks
   std::vector<Outcome> outcomes_;
   std::deque<std::pair<std::string, Resume>> wakes_;
   std::vector<Asked> commands_;
@@ -880,6 +1031,9 @@ class Shard : public ShardActor::base {
   std::vector<Asked> turn_commands_;
   std::vector<Act> acts_;
   std::vector<CommandReply> replies_;
+  std::set<Topic> refilled_;     // logs that begin anew and reach beyond what was read of the one before
+  std::set<Topic> turn_resets_;  // logs found lost, whose positions begin anew ...
+  std::size_t reset_at_ = 0;     // ... after so many of turn_records_
   int redone_ = 0;
   Millis retry_at_ = 0;  // the store was away: when the turn is handed in, or its rows are asked for, again
 
@@ -889,13 +1043,16 @@ class Shard : public ShardActor::base {
   std::size_t unpublished_records_ = 0;
   std::vector<Sequence> failed_publishes_;
 
-  std::int64_t losses_seen_ = 0, pending_losses_ = 0;
-  bool replaying_ = false, reading_outbox_ = false;
+  std::int64_t losses_seen_ = 0, losses_done_ = 0;  // the counter's value as seen; as acted upon
+  bool replaying_ = false, reading_outbox_ = false, looking_ = false, replays_asking_ = false;
+  Millis last_replay_ = 0, replay_due_ = 0;         // 0: none
   Sequence replay_until_ = 0, replayed_ = 0;
   Millis replay_since_ = 0;
 
   bool asking_ends_ = false, caught_up_ = false;
-  Millis next_ends_ = 0, next_passivation_ = 0;
+  Positions asked_at_;                              // what had been read when the broker was asked how far the topics reach
+  std::optional<std::map<Topic, std::int64_t>> ends_;  // ... and what it said
+  Millis next_ends_ = 0, next_passivation_ = 0, next_look_ = 0, look_delay_ = 0, leave_by_ = 0;
   std::map<std::uint64_t, caf::typed_response_promise<CommandReply>> promises_;
   std::vector<caf::typed_response_promise<Revoked>> leaving_;
   std::uint64_t turns_total_ = 0, records_total_ = 0, restarts_total_ = 0;

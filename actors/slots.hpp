@@ -1,6 +1,7 @@
 #pragma once
 // What a shard remembers of the rows it works on, and when each of them wants to be looked at.
 
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -23,6 +24,8 @@ struct Slot {
   bool open = true;
   Millis due = 0, due_caught_up = 0; // deadlines; the second kind waits until the log has been read (rule 12)
   Millis used = 0;                   // when it last had an input
+  std::list<Slot*>::iterator place;  // among the used ones, the longest unused first
+  bool listed = false;               // it has a place
   std::unique_ptr<Entity> entity;
   OrderActor actor;
   std::optional<Row> row;            // loaded, for the actor that is to be spawned
@@ -54,6 +57,8 @@ class Slots {
 
   void erase(Slot& slot) {
     set_due(slot, 0, 0);
+    lift(slot);
+    unlist(slot);
     std::string key = slot.key;  // the slot's own key dies with it
     slots_.erase(key);
   }
@@ -61,8 +66,41 @@ class Slots {
   void clear() {
     plain_.clear();
     caught_up_.clear();
+    aside_.clear();
+    used_.clear();
     slots_.clear();
   }
+
+  /// Sets a slot aside, or changes why and until when; it has no other deadlines then.
+  void set_aside(Slot& slot, Quarantine quarantine) {
+    lift(slot);
+    set_due(slot, 0, 0);
+    if (quarantine.until != 0) aside_.insert({quarantine.until, &slot});
+    slot.quarantine = std::move(quarantine);
+  }
+  void lift(Slot& slot) {
+    if (slot.quarantine && slot.quarantine->until != 0) aside_.erase({slot.quarantine->until, &slot});
+    slot.quarantine.reset();
+  }
+  /// The slot that was set aside and is to be tried again first; null: none before `now`.
+  [[nodiscard]] Slot* to_try_again(Millis now) const {
+    return aside_.empty() || aside_.begin()->first > now ? nullptr : aside_.begin()->second;
+  }
+
+  /// A slot has an input: it is the last to be passivated.
+  void use(Slot& slot, Millis now) {
+    slot.used = now;
+    if (slot.listed) return used_.splice(used_.end(), used_, slot.place);
+    slot.place = used_.insert(used_.end(), &slot);
+    slot.listed = true;
+  }
+  void unlist(Slot& slot) {
+    if (slot.listed) used_.erase(slot.place);
+    slot.listed = false;
+  }
+  /// How many were used since they were last passivated, and the one that was not used for longest.
+  [[nodiscard]] std::size_t awake() const { return used_.size(); }
+  [[nodiscard]] Slot& longest_unused() const { return *used_.front(); }
 
   void set_due(Slot& slot, Millis due, Millis due_caught_up) {
     move(plain_, slot, slot.due, due);
@@ -102,7 +140,8 @@ class Slots {
   }
 
   std::unordered_map<std::string, Slot> slots_;
-  Deadlines plain_, caught_up_;
+  Deadlines plain_, caught_up_, aside_;
+  std::list<Slot*> used_;
 };
 
 }  // namespace cartwright

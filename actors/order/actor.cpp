@@ -19,15 +19,6 @@ class OrderBehaviour : public OrderActor::base {
  protected:
   behavior_type make_behavior() override {
     harden(this);
-    set_exception_handler([](std::exception_ptr& thrown) -> caf::error {
-      try {
-        std::rethrow_exception(thrown);
-      } catch (const std::exception& e) {
-        return caf::make_error(caf::sec::runtime_error, std::string(e.what()));
-      } catch (...) {
-        return caf::make_error(caf::sec::runtime_error, std::string("an unknown exception"));
-      }
-    });
     entity_ = deps_.role->load(deps_.key, deps_.row ? &*deps_.row : nullptr);
     deps_.row.reset();
     return {[this](Deliver& deliver) { on(deliver); }};

@@ -65,6 +65,7 @@ class Database {
   std::vector<std::string> conflicts(const Turn& turn);
   std::vector<Row> rows(const std::vector<std::string>& keys);
   std::vector<std::shared_ptr<const Record>> parked(const std::string& key);
+  std::vector<Wake> placed(const FindPlaced& question);
   std::vector<OutboxRow> outbox(const ReadOutbox& question);
   /// Deletes a portion of what is older than outbox_replay, and answers older than a day; true: there may be more.
   bool clean();

@@ -46,9 +46,9 @@ Texts postgresql_texts(RoleId role) {
       "ittiiitti", ""};
   t[Sql::insert_transitions] =
       insert("transitions", "order_id, version, status, event, at", "titti", " ON CONFLICT DO NOTHING");
-  t[Sql::put_positions] = insert("positions", "partition, topic, next, timestamp, hash", "itiii",
+  t[Sql::put_positions] = insert("positions", "partition, topic, next, timestamp, hash, tries", "itiiii",
                                  " ON CONFLICT (partition, topic) DO UPDATE SET next = excluded.next, timestamp = "
-                                 "excluded.timestamp, hash = excluded.hash");
+                                 "excluded.timestamp, hash = excluded.hash, tries = excluded.tries");
   t[Sql::insert_dead] =
       insert("dead_letters", "partition, topic, at_partition, at_offset, cause, key, value, at", "itiitbbi", "");
   t[Sql::insert_parked] =

@@ -34,10 +34,10 @@ Texts sqlite_texts(RoleId role) {
       "NOTHING",
       "titti", ""};
   t[Sql::put_positions] = {
-      "INSERT INTO positions (partition, topic, next, timestamp, hash) VALUES (:a, :b, :c, :d, :e) "
+      "INSERT INTO positions (partition, topic, next, timestamp, hash, tries) VALUES (:a, :b, :c, :d, :e, :f) "
       "ON CONFLICT (partition, topic) DO UPDATE SET next = excluded.next, timestamp = excluded.timestamp, hash = "
-      "excluded.hash",
-      "itiii", ""};
+      "excluded.hash, tries = excluded.tries",
+      "itiiii", ""};
   t[Sql::insert_dead] = {
       "INSERT INTO dead_letters (partition, topic, at_partition, at_offset, cause, key, value, at) "
       "VALUES (:a, :b, :c, :d, :e, :f, :g, :h)",

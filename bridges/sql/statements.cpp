@@ -25,25 +25,28 @@ Texts common_texts(RoleId role) {
   t[Sql::probe] = {"UPDATE probe SET at = :a", "i", ""};
 
   t[Sql::raise_epoch] = {
-      "INSERT INTO shards (partition, epoch, turn, turn_digest, sequence, published, losses_seen) "
-      "VALUES (:a, 1, 0, 0, 0, 0, (SELECT losses FROM role_state)) "
-      "ON CONFLICT (partition) DO UPDATE SET epoch = shards.epoch + 1, turn = 0, turn_digest = 0",
-      "i", ""};
-  t[Sql::read_shard] = {"SELECT epoch, sequence, published, losses_seen FROM shards WHERE partition = :a", "i", "iiii"};
+      "INSERT INTO shards (partition, epoch, turn, turn_digest, sequence, published, losses_seen, starts) "
+      "VALUES (:a, 1, 0, 0, 0, 0, (SELECT losses FROM role_state), :b) "
+      "ON CONFLICT (partition) DO UPDATE SET epoch = shards.epoch + 1, turn = 0, turn_digest = 0, starts = shards.starts + excluded.starts",
+      "ii", ""};
+  t[Sql::read_shard] = {"SELECT epoch, sequence, published, losses_seen, starts FROM shards WHERE partition = :a", "i", "iiiii"};
   t[Sql::lock_shard] = {
       "SELECT turn, turn_digest, (SELECT losses FROM role_state) FROM shards WHERE partition = :a AND epoch = :b", "ii",
       "iii"};
   t[Sql::update_shard] = {
-      "UPDATE shards SET turn = :a, turn_digest = :b, sequence = :c, published = :d, losses_seen = :e WHERE partition "
-      "= :f",
-      "iiiiii", ""};
+      "UPDATE shards SET turn = :a, turn_digest = :b, sequence = :c, published = :d, losses_seen = :e, starts = starts * :f "
+      "WHERE partition = :g",
+      "iiiiiii", ""};
   t[Sql::published_before] = {"SELECT COALESCE(MAX(sequence), 0) FROM outbox WHERE partition = :a AND at < :b", "ii",
                               "i"};
   t[Sql::read_losses] = {"SELECT losses FROM role_state", "", "i"};
   t[Sql::add_loss] = {"UPDATE role_state SET losses = losses + 1", "", ""};
   t[Sql::lock_identity] = {"SELECT verified_run_id, verified_generation FROM role_state", "", "ti"};
-  t[Sql::read_positions] = {"SELECT topic, next, timestamp, hash FROM positions WHERE partition = :a", "i", "tiii"};
+  t[Sql::read_positions] = {"SELECT topic, next, timestamp, hash, tries FROM positions WHERE partition = :a", "i", "tiiii"};
   t[Sql::read_open] = {"SELECT key, due, state FROM " + rows + " WHERE partition = :a AND open = 1", "i", "tit"};
+  t[Sql::read_placed] = {
+      "SELECT key, due, state FROM " + rows + " WHERE partition = :a AND open = 1 AND version = 1 AND created_at < :b", "ii",
+      "tit"};
   t[Sql::read_quarantines] = {"SELECT key, reason, restarts, since, until FROM quarantine WHERE partition = :a", "i",
                               "ttiii"};
   t[Sql::read_outbox] = {

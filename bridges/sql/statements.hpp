@@ -29,6 +29,7 @@ enum class Sql : std::uint8_t {
   lock_identity,
   read_positions,
   read_open,
+  read_placed,
   read_quarantines,
   read_outbox,
   read_outbox_page,

@@ -30,6 +30,7 @@ std::int64_t digest(const Turn& turn) {
     text += ' ';
     text += to_string(topic);
     text += std::to_string(position.next);
+    if (position.tries > 0) text += '!' + std::to_string(position.tries);
   }
   return signed_hash(fingerprint(text));
 }
@@ -52,7 +53,7 @@ void Database::raise_epoch(const Take& take) {
   if (take.partitions != 0 && role.integer(0) != take.partitions)
     throw std::runtime_error("the database was made for " + std::to_string(role.integer(0)) +
                              " partitions, the shard's role has " + std::to_string(take.partitions));
-  statement(Sql::raise_epoch).run(take.shard.partition);
+  statement(Sql::raise_epoch).run(take.shard.partition, take.again ? 0 : 1);
 }
 
 void Database::read_shard(ShardId shard, Taken& taken) {
@@ -63,12 +64,14 @@ void Database::read_shard(ShardId shard, Taken& taken) {
     taken.sequence = own.integer(1);
     taken.published = own.integer(2);
     taken.losses_seen = own.integer(3);
+    taken.starts = static_cast<int>(own.integer(4));
     taken.losses = losses();
     Statement& positions = statement(Sql::read_positions);
     positions.rows(
         [&] {
           taken.next[topic_in(positions.text(0))] = {positions.integer(1), positions.integer(2),
-                                                     std::bit_cast<std::uint64_t>(positions.integer(3))};
+                                                     std::bit_cast<std::uint64_t>(positions.integer(3)),
+                                                     static_cast<int>(positions.integer(4))};
         },
         shard.partition);
     Statement& open = statement(Sql::read_open);
@@ -134,7 +137,8 @@ Committed Database::commit_turn(const Turn& turn, bool& wrote) {
     check(before.one(turn.shard.partition, turn.at - options_.outbox_replay), "an aggregate has a row");
     published = std::min(published, before.integer(0));
   }
-  statement(Sql::update_shard).run(number, own, turn.sequence, published, turn.losses_seen, turn.shard.partition);
+  statement(Sql::update_shard).run(number, own, turn.sequence, published, turn.losses_seen, turn.progress ? 0 : 1,
+                                   turn.shard.partition);
   out.result = CommitResult::ok;
   return out;
 }
@@ -180,7 +184,8 @@ void Database::write_rest(const Turn& turn) {
   if (!turn.next.empty()) {
     Batch& positions = batch(Sql::put_positions);
     for (const auto& [topic, position] : turn.next)
-      positions.add(partition, to_string(topic), position.next, position.timestamp, signed_hash(position.hash));
+      positions.add(partition, to_string(topic), position.next, position.timestamp, signed_hash(position.hash),
+                    position.tries);
     positions.finish();
   }
   if (turn.outgoing && !turn.outgoing->empty())
@@ -263,6 +268,14 @@ std::vector<std::shared_ptr<const Record>> Database::parked(const std::string& k
         out.push_back(std::move(record));
       },
       key);
+  return out;
+}
+
+std::vector<Wake> Database::placed(const FindPlaced& question) {
+  std::vector<Wake> out;
+  Statement& open = statement(Sql::read_placed);
+  open.rows([&] { out.push_back({open.text(0), open.integer(1), open.text(2)}); }, question.shard.partition,
+            question.before);
   return out;
 }
 

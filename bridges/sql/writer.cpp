@@ -247,6 +247,11 @@ WriterActor::behavior_type writer_actor(WriterActor::stateful_pointer<WriterStat
           job.read = [keys = message.keys, loaded](Database& database) { *loaded = {true, database.rows(keys)}; };
         });
       },
+      [writer](const FindPlaced& message) {
+        return writer->later<PlacedRows>(0, [&](Job& job, const std::shared_ptr<PlacedRows>& placed) {
+          job.read = [message, placed](Database& database) { *placed = {true, database.placed(message)}; };
+        });
+      },
       [writer](const LoadParked& message) {
         return writer->later<ParkedRecords>(0, [&](Job& job, const std::shared_ptr<ParkedRecords>& parked) {
           job.read = [key = message.key, parked](Database& database) { *parked = {true, database.parked(key)}; };

@@ -167,6 +167,7 @@ StoreActor::behavior_type store(StoreActor::pointer self, WorldPtr world) {
       [](const Take&) { return Taken{}; },
       [](const Commit&) { return Committed{}; },
       [](const Load&) { return Loaded{}; },
+      [](const FindPlaced&) { return PlacedRows{}; },
       [](const LoadParked&) { return ParkedRecords{}; },
       [](const ReadOutbox&) { return OutboxPage{}; },
       [self, world](const Place& asked) {

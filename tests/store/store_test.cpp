@@ -280,6 +280,57 @@ BOOST_DATA_TEST_CASE(a_new_owner_is_told_what_is_open, data::make(databases()), 
   BOOST_TEST(f.take(1).open.empty());
 }
 
+BOOST_DATA_TEST_CASE(rule_11_starts_without_progress_and_marked_records_are_counted, data::make(databases()), kind) {
+  Fixture f(kind);
+  BOOST_TEST(f.take().starts == 1);
+  BOOST_TEST(f.take().starts == 2);
+  BOOST_TEST(f.ask<Taken>(f.store, Take{{f.role, 0}, 4, true}).starts == 2);  // its owner is alive
+  const Taken third = f.take();
+  BOOST_TEST(third.starts == 3);
+  Turn mark = f.turn(third);
+  mark.next[Topic::order_placed] = {7, start, 42, 1};
+  BOOST_TEST(f.commit(mark).result == CommitResult::ok);
+  const Taken fourth = f.take();
+  BOOST_TEST(fourth.starts == 4);
+  BOOST_TEST(fourth.next.at(Topic::order_placed).tries == 1);
+  Turn digested = f.turn(fourth);
+  digested.next[Topic::order_placed] = {8, start, 43, 0};
+  digested.progress = true;
+  BOOST_TEST(f.commit(digested).result == CommitResult::ok);
+  const Taken fifth = f.take();
+  BOOST_TEST(fifth.starts == 1);
+  BOOST_TEST(fifth.next.at(Topic::order_placed).tries == 0);
+}
+
+BOOST_DATA_TEST_CASE(a_doors_order_that_nobody_has_read_is_found, data::make(databases()), kind) {
+  Fixture f(kind);
+  const Taken taken = f.take();
+  Placement placement;
+  placement.id = 1;
+  placement.row = row("unread");
+  placement.transition = step("unread");
+  f.ask<Placed>(f.store, Place{{std::make_shared<const Placement>(placement)}});
+  Turn turn = f.turn(taken);
+  Row closed = row("closed");
+  closed.open = false;
+  turn.rows = {closed, row("known")};
+  BOOST_TEST(f.commit(turn).result == CommitResult::ok);
+  Turn next = f.turn(taken);
+  next.rows = {row("known", 2)};
+  BOOST_TEST(f.commit(next).result == CommitResult::ok);
+  const auto found = [&](Millis before, int partition = 0) {
+    const auto placed = f.ask<PlacedRows>(f.store, FindPlaced{{f.role, partition}, before});
+    BOOST_TEST(placed.ok);
+    return placed.open;
+  };
+  BOOST_TEST(found(start).empty());  // placed just then
+  BOOST_TEST(found(start + 1, 1).empty());
+  const auto open = found(start + 1);
+  BOOST_TEST_REQUIRE(open.size() == 1);
+  BOOST_TEST(open[0].key == "unread");
+  BOOST_TEST(open[0].due == start + 1'000);
+}
+
 BOOST_DATA_TEST_CASE(the_same_turn_twice_is_one, data::make(databases()), kind) {
   Fixture f(kind);
   Turn turn = f.turn(f.take());

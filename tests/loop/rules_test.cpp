@@ -1,0 +1,224 @@
+// The sixteen rules of the design, each shown once, by name, in a world where nothing goes wrong but what the test makes go wrong. Rules
+// 15 and 16 are those of the clients of Kafka and SQLite: tests/kafka and tests/store have them.
+
+#include <boost/test/unit_test.hpp>
+
+#include <algorithm>
+
+#include "tests/loop/world.hpp"
+
+using namespace cartwright;
+using namespace cartwright::loop;
+
+namespace {
+
+Options calm() {
+  Options options;
+  options.seed = 1;
+  options.faults = false;
+  return options;
+}
+
+std::vector<Line> two_apples() { return {{ProductId{"apple"}, 2}}; }
+
+std::size_t written(const World& world, Topic topic, const OrderId& order) {
+  std::size_t n = 0;
+  for (const Written& record : world.log.ever()) n += record.topic == world.log.name(topic) && record.order == order ? 1u : 0u;
+  return n;
+}
+
+bool ends(World& world, const Plan& plan, const std::string& status) {
+  return world.run_until([&] { return world.status(plan.id) == status; }, 4'000);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(rules)
+
+BOOST_AUTO_TEST_CASE(rule_01_an_accepted_order_is_in_the_store_and_reaches_its_end) {
+  World world(calm());
+  Plan& plan = world.plan(two_apples());
+  world.place(plan);
+  BOOST_TEST(plan.accepted);
+  BOOST_TEST(world.stores[RoleId::order].rows.contains(plan.id.value));
+  BOOST_TEST(ends(world, plan, "shipped"));
+}
+
+BOOST_AUTO_TEST_CASE(rule_02_nothing_is_done_before_it_is_durable) {
+  World world(calm());
+  Plan& plan = world.plan(two_apples());
+  world.place(plan);
+  BOOST_TEST(ends(world, plan, "shipped"));  // each act and each record was compared with the store: World::check_durable
+  BOOST_TEST(world.hits().find("rule 2: acted on what was committed")->second >= 4u);
+}
+
+BOOST_AUTO_TEST_CASE(rule_03_a_doors_record_that_was_never_written_is_written_by_the_owner) {
+  World world(calm());
+  Plan& plan = world.plan(two_apples());
+  world.place(plan);
+  world.log.lose({});  // before anybody has read a record: nobody can notice
+  BOOST_TEST(ends(world, plan, "shipped"));
+  auto& history = world.stores[RoleId::order].history[plan.id.value];
+  for (std::size_t i = 0; i < history.size(); ++i) BOOST_TEST(history[i].version == static_cast<std::int64_t>(i) + 1);
+}
+
+BOOST_AUTO_TEST_CASE(rule_04_the_same_charge_is_asked_for_by_the_same_key) {
+  World world(calm());
+  Plan& plan = world.plan(two_apples(), "tok_error");
+  world.place(plan);
+  BOOST_TEST(ends(world, plan, "shipped"));
+  BOOST_TEST(world.gateway.charges[plan.id.value] == 1);
+  BOOST_TEST(world.gateway.keys.size() == 1u);
+  BOOST_TEST(world.gateway.keys.begin()->second.asked >= 3);
+}
+
+BOOST_AUTO_TEST_CASE(rule_05_a_gateway_that_does_not_answer_has_not_refused) {
+  World world(calm());
+  Plan& plan = world.plan(two_apples(), "tok_timeout");
+  world.place(plan);
+  BOOST_TEST(ends(world, plan, "shipped"));
+  BOOST_TEST(world.gateway.net[plan.id.value] == 10);
+}
+
+BOOST_AUTO_TEST_CASE(rule_06_an_answer_before_its_question_is_kept_and_the_question_is_not_asked) {
+  World world(calm());
+  Plan& plan = world.plan(two_apples(), "tok_ok", false);
+  Event paid;
+  paid.topic = Topic::payment_success;
+  paid.order = plan.id;
+  paid.txn.value = "early";
+  paid.amount = 10;
+  world.append(world.codec().write(paid));
+  world.run_until([&] { return world.stores[RoleId::order].rows.contains(plan.id.value); });
+  world.place(plan);
+  BOOST_TEST(ends(world, plan, "shipped"));
+  BOOST_TEST(written(world, Topic::payment_initiated, plan.id) == 0u);
+  BOOST_TEST(world.gateway.charges.empty());
+}
+
+BOOST_AUTO_TEST_CASE(rule_07_a_release_that_comes_first_leaves_a_tombstone) {
+  World world(calm());
+  Plan& plan = world.plan(two_apples(), "tok_ok", false);
+  Event release;
+  release.topic = Topic::inventory_release_requested;
+  release.order = plan.id;
+  world.append(world.codec().write(release));
+  BOOST_TEST(world.run_until([&] { return world.redis.orders[plan.id.value].state == "released"; }));
+  world.place(plan);
+  BOOST_TEST(ends(world, plan, "cancelled"));
+  BOOST_TEST(world.redis.products["apple"].reserved == 0);
+  BOOST_TEST(world.redis.products["apple"].available == 10);
+}
+
+BOOST_AUTO_TEST_CASE(rule_08_a_redis_that_comes_back_empty_is_rebuilt_before_it_is_asked) {
+  World world(calm());
+  Plan& first = world.plan(two_apples());
+  world.place(first);
+  BOOST_TEST(ends(world, first, "shipped"));
+  world.flush_redis();
+  Plan& second = world.plan(two_apples());
+  world.place(second);
+  BOOST_TEST(ends(world, second, "shipped"));
+  BOOST_TEST(world.run_until([&] { return world.redis.products["apple"].sold == 4; }));
+  BOOST_TEST(world.redis.products["apple"].available == 6);
+  BOOST_TEST(world.redis.generation > 1);
+}
+
+BOOST_AUTO_TEST_CASE(rule_09_a_former_owner_writes_nothing) {
+  World world(calm());
+  world.run_until([] { return false; }, 20);
+  world.rebalance(RoleId::order, World::Fate::zombie);
+  Plan& plan = world.plan(two_apples());
+  world.place(plan);
+  BOOST_TEST(ends(world, plan, "shipped"));
+  world.heal();  // the former owners wake, with what they have read
+  world.settle();
+  BOOST_TEST(world.status(plan.id) == "shipped");
+}
+
+BOOST_AUTO_TEST_CASE(rule_10_after_a_lost_log_everything_open_reaches_its_end) {
+  World world(calm());
+  Plan& plan = world.plan(two_apples());
+  Plan& unread = world.plan(two_apples());
+  world.place(plan);
+  BOOST_TEST(ends(world, plan, "inventory_reserved"));
+  world.place(unread);
+  world.lose_log();
+  BOOST_TEST(ends(world, plan, "shipped"));
+  BOOST_TEST(ends(world, unread, "shipped"));
+}
+
+BOOST_AUTO_TEST_CASE(rule_10_a_broker_that_lost_everything_is_one_replay_or_two_and_no_storm) {
+  World world(calm());
+  for (int i = 0; i < 4; ++i) world.place(world.plan({{ProductId{"apple"}, 1}}));
+  world.run_until([&] { return std::all_of(world.plans().begin(), world.plans().end(), [&](const Plan& p) { return world.status(p.id) == "shipped"; }); });
+  auto before = world.log.ever().size();
+  world.lose_log();
+  world.run_until([] { return false; }, 1'200);  // two minutes
+  BOOST_TEST(world.stores[RoleId::order].losses >= 2);  // found topic by topic, shard by shard
+  BOOST_TEST(world.log.ever().size() <= 5 * before);
+}
+
+BOOST_AUTO_TEST_CASE(rule_11_a_record_that_ends_the_process_is_put_aside_and_the_rest_goes_on) {
+  World world(calm());
+  Plan& deadly = world.plan(two_apples());
+  Plan& other = world.plan(two_apples());
+  world.poison_process(deadly.id);
+  world.place(deadly);
+  world.place(other);
+  auto& dead = world.stores[RoleId::inventory].dead;
+  BOOST_TEST(world.run_until([&] { return !dead.empty(); }, 6'000));
+  BOOST_TEST(dead.at(0).cause.starts_with("crash"));
+  BOOST_TEST(dead.at(0).record->event.order.value == deadly.id.value);
+  BOOST_TEST(ends(world, other, "shipped"));
+}
+
+BOOST_AUTO_TEST_CASE(rule_12_a_wait_without_an_answer_ends_by_time_once_the_log_is_read) {
+  World world(calm());
+  Plan& plan = world.plan(two_apples(), "tok_never");
+  world.place(plan);
+  BOOST_TEST(ends(world, plan, "inventory_reserved"));
+  world.advance(14 * 60'000);
+  world.run_until([] { return false; }, 50);
+  BOOST_TEST(world.status(plan.id) == "inventory_reserved");
+  world.advance(2 * 60'000);
+  BOOST_TEST(ends(world, plan, "cancelled"));
+  BOOST_TEST(world.run_until([&] { return world.redis.products["apple"].available == 10; }));
+}
+
+BOOST_AUTO_TEST_CASE(rule_13_a_store_that_cannot_commit_holds_the_turn_and_loses_nothing) {
+  World world(calm());
+  world.store_away(RoleId::order, true);
+  Plan& plan = world.plan(two_apples(), "tok_ok", false);
+  world.place(plan);
+  world.run_until([] { return false; }, 100);
+  BOOST_TEST(world.status(plan.id) == "");
+  world.store_away(RoleId::order, false);
+  BOOST_TEST(ends(world, plan, "shipped"));
+}
+
+BOOST_AUTO_TEST_CASE(rule_14_what_was_speculated_is_forgotten_when_the_commit_fails) {
+  World world(calm());
+  Plan& plan = world.plan(two_apples());
+  world.run_until([] { return false; }, 20);
+  world.place(plan);  // the owner reads a record of a row that it takes to be new: its first insert is in conflict
+  Plan& bare = world.plan(two_apples(), "tok_ok", false);
+  bare.id = plan.id;
+  world.place(bare);
+  BOOST_TEST(ends(world, plan, "shipped"));
+  BOOST_TEST(world.stores[RoleId::order].history[plan.id.value].size() == 4u);
+}
+
+BOOST_AUTO_TEST_CASE(a_clean_stop_publishes_nothing_twice) {
+  World world(calm());
+  Plan& plan = world.plan(two_apples());
+  world.place(plan);
+  BOOST_TEST(ends(world, plan, "shipped"));
+  world.run_until([] { return false; }, 20);
+  auto before = world.log.ever().size();
+  world.restart_cleanly();
+  world.run_until([] { return false; }, 50);
+  BOOST_TEST(world.log.ever().size() == before);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
