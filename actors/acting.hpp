@@ -32,6 +32,15 @@ template <class State>
   return true;
 }
 
+/// What a caller of Command::report is told: known says whether there is such a row. What it says is absorbed like any
+/// outcome, so a repeated or late report is answered like the first.
+inline void answer_report(const Command& command, bool known, Change& change) {
+  if (known)
+    change.replies.push_back({command.id, 200, ""});
+  else
+    change.replies.push_back({command.id, 404, "nothing was asked for about this order"});
+}
+
 /// An event of a role other than order about `order`, with the ce_id that it has whenever it is written.
 [[nodiscard]] inline Event event_of(const OrderId& order, Topic topic, Millis at, const std::string& traceparent) {
   Event e;

@@ -47,7 +47,7 @@ struct StockIdentity {
 
 // ---- acts and outcomes: what goes out to a port, what comes back ----------------------------------------------------
 
-enum class Step : std::uint8_t { reserve, release, sell, forget, charge, refund, book, notify };
+enum class Step : std::uint8_t { reserve, release, sell, forget, charge, refund, book, notify, deliver };  // deliver: an outcome only
 [[nodiscard]] std::string_view to_string(Step step);
 
 /// What a port shall do. (key, step, attempt) is the effect's key: the same for every repetition (rule 4).
@@ -61,8 +61,10 @@ struct Act {
   std::int64_t amount = 0;     // charge, refund: minor units
   std::string currency, token; // charge
   TxnId txn;                   // refund
+  bool query = false;          // charge, refund: too old to be asked for again; only ask what became of the key (rule 4)
   std::string channel, occasion, text;  // notify
   std::string extras;          // book, notify: ship_to, contact, metadata as they came
+  std::string traceparent;     // W3C trace context of the order; may be empty
 };
 
 /// done: it is so. refused: a definite no. unknown: nobody can say; ask again with the same key (rule 5).
@@ -81,19 +83,28 @@ struct Outcome {
   Step step = Step::reserve;
   int attempt = 1;
   Answer answer = Answer::unknown;
-  std::string detail;              // refused: why (`out_of_stock`, `mixed_currency`, a decline code)
-  std::string reference;           // txn_id or tracking_id
+  std::string detail;              // refused: why (`out_of_stock`, `mixed_currency`, a decline code); unknown: see `forgotten`
+  std::string reference;           // txn_id, tracking_id, or the channel of a notice
+  std::optional<std::int64_t> amount{};  // charge, refund: what the outside says it was, where it does
   std::string currency;            // reserve
   std::vector<PricedLine> priced;  // reserve
   StockIdentity identity;          // stock: the instance that answered
 };
 
+/// Outcome::detail of an unknown answer to a query: the outside has no memory of the key, so nobody but a person can say.
+inline constexpr std::string_view forgotten = "forgotten";
+
 // ---- what happens to one row -----------------------------------------------------------------------------------------
 
 struct Due { bool caught_up = false; };  // a deadline; caught_up: everything in the log has been read (rule 12)
 struct Resume { bool lost = false; };    // the shard was taken: act again; a log was lost: ask again, too (rule 10)
-enum class CommandKind : std::uint8_t { cancel, retry };
-struct Command { CommandKind kind = CommandKind::cancel; std::uint64_t id = 0; };
+/// report: the outside says by itself what became of an act (a callback); answered when that is durable.
+enum class CommandKind : std::uint8_t { cancel, retry, report };
+struct Command {
+  CommandKind kind = CommandKind::cancel;
+  std::uint64_t id = 0;
+  std::shared_ptr<const Outcome> outcome{};  // report
+};
 
 /// All that can happen to one row of a role.
 using Input = std::variant<std::shared_ptr<const Record>, Outcome, Due, Resume, Command>;

@@ -4,10 +4,19 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "actors/topics.hpp"
 
 namespace cartwright {
+
+/// A way to reach customers. by_port: notices go out through the role's port; else the row in the store is the notice (the
+/// simulated notifier).
+struct NoticeChannel {
+  std::string name;
+  bool by_port = false;
+  friend bool operator==(const NoticeChannel&, const NoticeChannel&) = default;
+};
 
 /// The settings that rules and shards look at. Defaults are contract.md's.
 struct Settings {
@@ -18,10 +27,11 @@ struct Settings {
   std::int64_t ask_last = 300'000;
   std::int64_t act_first = 1'000;             // port.ask-again; doubles up to act_last
   std::int64_t act_last = 60'000;
+  std::int64_t key_ttl = 0;                   // payment.key-ttl: how long the gateway remembers keys (rule 4); 0: for ever
   std::int64_t outbox_replay = 24 * 3'600'000;  // outbox.replay: how far a lost log is published again
   RoleSet foreign = 0;                        // foreign-roles: played by somebody else's program
-  std::string channel = "email";              // notification.channel
-  bool notify_by_port = false;                // false: the row in the store is the notice (the simulated notifier)
+  std::vector<NoticeChannel> channels{{"email", false}};  // notification.channel
+  std::int64_t notice_ttl = 24 * 3'600'000;   // notification.ttl: then a notice that cannot be sent is given up
   int partitions = 4;                         // of every order-keyed topic
 };
 

@@ -183,7 +183,7 @@ class Shard : public ShardActor::base {
 
   caf::typed_response_promise<CommandReply> on_command(const std::string& key, const Command& command) {
     auto promise = make_response_promise<CommandReply>();
-    Command mine{command.kind, ++command_id_};
+    Command mine{command.kind, ++command_id_, command.outcome};
     if (phase_ == Phase::taking || stopping_ || commands_.size() >= 1'000) {
       promise.deliver(CommandReply{mine.id, 503, "the shard of this order is not ready"});
       return promise;

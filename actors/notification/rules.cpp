@@ -1,5 +1,7 @@
 #include "actors/notification/rules.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 
 #include "actors/acting.hpp"
@@ -47,15 +49,71 @@ std::string text_of(const Event& e) {
   }
 }
 
+constexpr std::array<std::string_view, 4> delivery_names{"sending", "sent", "skipped", "failed"};
+
 void send(const Notice& n, Change& change) {
-  Act act;
-  act.key = n.order.value + "/" + n.occasion;
-  act.order = n.order;
-  act.step = Step::notify;
-  act.channel = n.channel;
-  act.occasion = n.occasion;
-  act.text = n.text;
-  change.acts.push_back(std::move(act));
+  for (const Sending& one : n.channels) {
+    if (one.delivery != Delivery::sending) continue;
+    Act act;
+    act.key = n.order.value + "/" + n.occasion;
+    act.order = n.order;
+    act.step = Step::notify;
+    act.channel = one.channel;
+    act.occasion = n.occasion;
+    act.text = n.text;
+    act.extras = n.extras;
+    change.acts.push_back(std::move(act));
+  }
+}
+
+/// A channel has its outcome; the notice is sent when all of them have.
+void end(Notice& n, Sending& one, Delivery delivery, std::string_view detail, Millis now, Change& change) {
+  one.delivery = delivery;
+  one.detail = detail;
+  n.updated_at = now;
+  change.changed = true;
+  auto sending = [](const Sending& each) { return each.delivery == Delivery::sending; };
+  if (std::any_of(n.channels.begin(), n.channels.end(), sending)) return;
+  n.state = State::sent;
+  close_act(n);
+}
+
+void on_first(Notice& n, const Event& e, const Settings& settings, Millis now, Change& change) {
+  n.known = true;
+  n.order = e.order;
+  n.occasion = occasion_of(e);
+  n.text = text_of(e);
+  n.created_at = n.updated_at = now;
+  n.state = State::sent;
+  for (const NoticeChannel& channel : settings.channels) {
+    n.channels.push_back({channel.name, channel.by_port, channel.by_port ? Delivery::sending : Delivery::sent, {}});
+    if (channel.by_port) n.state = State::sending;
+  }
+  change.changed = true;
+  if (n.state == State::sent) return;
+  n.extras = e.extras;
+  open_act(n, settings, now);
+  send(n, change);
+}
+
+void on_outcome(Notice& n, const Outcome& outcome, Millis now, Change& change) {
+  if (!n.known || outcome.answer == Answer::unknown) return;
+  for (Sending& one : n.channels) {
+    if (one.channel != outcome.reference || one.delivery != Delivery::sending) continue;
+    const bool skipped = outcome.detail == no_recipient;
+    end(n, one, outcome.answer == Answer::done ? Delivery::sent : skipped ? Delivery::skipped : Delivery::failed,
+        outcome.detail, now, change);
+  }
+}
+
+void on_time(Notice& n, const Input& input, const Settings& settings, Millis now, Change& change) {
+  if (!n.known || n.state != State::sending) return;
+  if (now - n.created_at >= settings.notice_ttl) {  // late news is no news
+    for (Sending& one : n.channels)
+      if (one.delivery == Delivery::sending) end(n, one, Delivery::failed, expired, now, change);
+  } else if (act_again(n, input, settings, now)) {
+    send(n, change);
+  }
 }
 
 }  // namespace
@@ -66,6 +124,14 @@ State state_named(std::string_view name) {
   return name == "sending" ? State::sending : State::sent;
 }
 
+std::string_view to_string(Delivery delivery) { return delivery_names[static_cast<std::size_t>(delivery)]; }
+Delivery delivery_named(std::string_view name) {
+  for (std::size_t i = 0; i < delivery_names.size(); ++i)
+    if (delivery_names[i] == name) return static_cast<Delivery>(i);
+  check(false, "a stored delivery is one of the table's");
+  return Delivery::sending;
+}
+
 std::string key_of(const Event& event) {
   std::string occasion = occasion_of(event);
   return occasion.empty() ? occasion : event.order.value + "/" + occasion;
@@ -73,31 +139,11 @@ std::string key_of(const Event& event) {
 
 void digest(Notice& n, const Input& input, const Settings& settings, Millis now, Change& change) {
   if (const auto* record = std::get_if<std::shared_ptr<const Record>>(&input)) {
-    if (!n.known) {
-      const Event& e = (*record)->event;
-      n.known = true;
-      n.order = e.order;
-      n.channel = settings.channel;
-      n.occasion = occasion_of(e);
-      n.text = text_of(e);
-      n.created_at = n.updated_at = now;
-      change.changed = true;
-      if (settings.notify_by_port) {
-        open_act(n, settings, now);
-        send(n, change);
-      } else {
-        n.state = State::sent;
-      }
-    }
+    if (!n.known) on_first(n, (*record)->event, settings, now, change);
   } else if (const auto* outcome = std::get_if<Outcome>(&input)) {
-    if (n.known && n.state == State::sending && outcome->answer != Answer::unknown) {
-      n.state = State::sent;
-      n.updated_at = now;
-      close_act(n);
-      change.changed = true;
-    }
-  } else if (n.known && act_again(n, input, settings, now)) {
-    send(n, change);
+    on_outcome(n, *outcome, now, change);
+  } else {
+    on_time(n, input, settings, now, change);
   }
   change.open = n.known && n.state == State::sending;
   change.due = change.open ? n.act_due : 0;

@@ -2,6 +2,8 @@
 // The notification role's decisions: one notice per order, occasion and channel, whatever is sent again. Pure.
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "actors/event.hpp"
 #include "actors/messages.hpp"
@@ -13,12 +15,33 @@ enum class State : std::uint8_t { sending, sent };
 [[nodiscard]] std::string_view to_string(State state);
 [[nodiscard]] State state_named(std::string_view name);
 
-/// One notice to one customer.
+/// Outcome::detail of a channel whose address the order's contact does not have.
+inline constexpr std::string_view no_recipient = "no_recipient";
+/// The detail of a channel that was given up after notification.ttl.
+inline constexpr std::string_view expired = "expired";
+
+/// What became of a notice by one channel. skipped: the customer has no address there.
+enum class Delivery : std::uint8_t { sending, sent, skipped, failed };
+[[nodiscard]] std::string_view to_string(Delivery delivery);
+[[nodiscard]] Delivery delivery_named(std::string_view name);
+
+/// One channel's part in a notice.
+struct Sending {
+  std::string channel;
+  bool by_port = false;
+  Delivery delivery = Delivery::sent;
+  std::string detail{};            // why it was skipped or failed
+  friend bool operator==(const Sending&, const Sending&) = default;
+};
+
+/// One notice to one customer, by every channel that was configured when it was written.
 struct Notice {
   OrderId order;
   bool known = false;
   State state = State::sending;
-  std::string channel, occasion, text;
+  std::string occasion, text;
+  std::vector<Sending> channels;
+  std::string extras;              // ship_to, contact, metadata as the event had them; only for channels with a port
   Millis act_due = 0, act_delay = 0;
   Millis created_at = 0, updated_at = 0;
 };

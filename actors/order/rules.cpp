@@ -566,9 +566,11 @@ void digest(Order& order, const Input& input, const Settings& settings, Millis n
   } else if (const auto* command = std::get_if<Command>(&input)) {
     if (command->kind == CommandKind::cancel) {
       change.replies.push_back(step.cancel_by_command(command->id));
-    } else {
+    } else if (command->kind == CommandKind::retry) {
       step.ask_everything();
       change.replies.push_back({command->id, 202, ""});
+    } else {
+      change.replies.push_back({command->id, 409, "an order has no port that could report"});
     }
   }
   change.due = change.due_caught_up = 0;

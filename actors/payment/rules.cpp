@@ -8,7 +8,8 @@
 namespace cartwright::payment {
 namespace {
 
-constexpr std::array<std::string_view, 6> state_names{"charging", "charged", "failed", "closed", "refunding", "refunded"};
+constexpr std::array<std::string_view, 7> state_names{"charging",  "charged",  "failed", "closed",
+                                                      "refunding", "refunded", "parked"};
 
 class Digest {
  public:
@@ -22,9 +23,20 @@ class Digest {
   }
 
   void on(const Outcome& outcome) {
-    if (!c_.known || outcome.answer == Answer::unknown || outcome.attempt != c_.attempt) return;
-    if (outcome.step == Step::charge && c_.state == State::charging) return charged(outcome);
-    if (outcome.step == Step::refund && c_.state == State::refunding) return refunded(outcome);
+    if (!c_.known || outcome.attempt != c_.attempt || outcome.step != step_in_force()) return;
+    if (c_.state != State::charging && c_.state != State::refunding && c_.state != State::parked) return;
+    if (outcome.answer == Answer::unknown) {
+      if (outcome.detail == forgotten && too_old() && c_.state != State::parked) park();
+      return;
+    }
+    outcome.step == Step::charge ? charged(outcome) : refunded(outcome);
+  }
+
+  void on(const Command& command) {
+    if (c_.known && command.outcome && command.outcome->amount && *command.outcome->amount != c_.amount)
+      return change_.replies.push_back({command.id, 409, "that is not the amount that was asked for"});
+    if (command.outcome) on(*command.outcome);
+    answer_report(command, c_.known, change_);
   }
 
   void on_time(const Input& input) {
@@ -38,13 +50,37 @@ class Digest {
     change_.changed = true;
   }
 
+  /// A transaction that is known is on its way back; before, it is on its way out.
+  Step step_in_force() const { return c_.txn.empty() ? Step::charge : Step::refund; }
+
+  /// The gateway may have forgotten the key: asked for again, it would take or give the money a second time (rule 4).
+  bool too_old() const {
+    Millis since = step_in_force() == Step::refund ? c_.refund_asked_at : c_.created_at;
+    return settings_.key_ttl != 0 && now_ - since >= settings_.key_ttl;
+  }
+
+  void park() {
+    close_act(c_);
+    c_.detail = forgotten;
+    become(State::parked);
+  }
+
+  /// Somebody asks again about what was parked: so do we.
+  void unpark() {
+    become(c_.txn.empty() ? State::charging : State::refunding);
+    open_act(c_, settings_, now_);
+    act();
+  }
+
   void act() {
     Act act;
     act.key = c_.order.value;
     act.order = c_.order;
     act.user = c_.user;
     act.attempt = c_.attempt;
-    act.step = c_.state == State::refunding ? Step::refund : Step::charge;
+    act.step = step_in_force();
+    act.query = too_old();
+    act.traceparent = c_.traceparent;
     act.amount = c_.amount;
     act.currency = c_.currency;
     act.token = c_.token;
@@ -85,6 +121,7 @@ class Digest {
   }
 
   void initiated(const Event& e) {
+    if (c_.state == State::parked) return unpark();
     if (c_.known) return answer();
     c_.known = true;
     c_.created_at = now_;
@@ -112,6 +149,10 @@ class Digest {
       become(State::closed);
       return answer();
     }
+    if (c_.state == State::parked) {
+      c_.back = true;
+      return unpark();
+    }
     if (c_.state == State::charging) {
       if (c_.back) return;
       c_.back = true;
@@ -129,6 +170,7 @@ class Digest {
   void start_refund() {
     c_.back = true;
     c_.attempt = 1;
+    c_.refund_asked_at = now_;
     become(State::refunding);
     open_act(c_, settings_, now_);
     act();
@@ -149,8 +191,12 @@ class Digest {
   }
 
   void refunded(const Outcome& outcome) {
-    if (outcome.answer == Answer::refused) {  // stays refunding: a person has to look, and it is asked again
+    // Stays refunding: a person has to look. Asked again under a new key, for the old one would only be answered the same.
+    if (outcome.answer == Answer::refused) {
       c_.detail = outcome.detail;
+      ++c_.attempt;
+      c_.refund_asked_at = now_;
+      if (c_.state == State::parked) return unpark();
       c_.updated_at = now_;
       change_.changed = true;
       return;
@@ -188,6 +234,8 @@ void digest(Charge& c, const Input& input, const Settings& settings, Millis now,
     step.on(**record);
   else if (const auto* outcome = std::get_if<Outcome>(&input))
     step.on(*outcome);
+  else if (const auto* command = std::get_if<Command>(&input); command && command->kind == CommandKind::report)
+    step.on(*command);
   else
     step.on_time(input);
   change.open = c.known && (c.state == State::charging || c.state == State::refunding);

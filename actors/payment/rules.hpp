@@ -10,8 +10,9 @@
 
 namespace cartwright::payment {
 
-/// closed: a refund was asked for before any charge: nothing will be taken.
-enum class State : std::uint8_t { charging, charged, failed, closed, refunding, refunded };
+/// closed: a refund was asked for before any charge: nothing will be taken. parked: the gateway has forgotten the key, so
+/// only a person can say what became of it; by a report, or by asking again (`order retry`).
+enum class State : std::uint8_t { charging, charged, failed, closed, refunding, refunded, parked };
 [[nodiscard]] std::string_view to_string(State state);
 [[nodiscard]] State state_named(std::string_view name);
 
@@ -26,6 +27,7 @@ struct Charge {
   int attempt = 1;                   // grows only after a definite failure that allows another (rule 4)
   bool back = false;                 // whatever happens: end with the money back
   TxnId txn;
+  Millis refund_asked_at = 0;        // when the refund's attempt in force was first asked for; a charge's is created_at
   Millis answered_at = 0;            // ce_time of the answer in force
   Millis act_due = 0, act_delay = 0;
   Millis created_at = 0, updated_at = 0;

@@ -1,5 +1,6 @@
 #pragma once
-// The shipping role's decisions: one booking, one tracking number per order, for ever. Pure.
+// The shipping role's decisions: one booking, one tracking number per order, for ever; `delivered` when the carrier says
+// so by itself. Pure.
 
 #include <string>
 
@@ -9,7 +10,7 @@
 
 namespace cartwright::shipping {
 
-enum class State : std::uint8_t { booking, booked };
+enum class State : std::uint8_t { booking, booked, delivered };
 [[nodiscard]] std::string_view to_string(State state);
 [[nodiscard]] State state_named(std::string_view name);
 
@@ -20,6 +21,8 @@ struct Shipment {
   State state = State::booking;
   UserId user;
   std::string extras, traceparent;
+  std::string detail;                // why the carrier refused the last attempt
+  int attempt = 1;                   // grows with each definite refusal (rule 4)
   TrackingId tracking;
   Millis answered_at = 0;
   Millis act_due = 0, act_delay = 0;

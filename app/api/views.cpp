@@ -113,12 +113,16 @@ std::string notices_json(std::vector<notification::Notice> notices) {
                    [](const auto& a, const auto& b) { return a.created_at < b.created_at; });
   json::Writer out(64 + 192 * notices.size());
   out.begin_object().key("items").begin_array();
-  for (const notification::Notice& notice : notices) {
-    out.begin_object().key("channel").string(notice.channel).key("occasion").string(notice.occasion);
-    out.key("text").string(notice.text);
-    put(out, "at", rfc3339(notice.created_at));
-    out.end_object();
-  }
+  for (const notification::Notice& notice : notices)
+    for (const notification::Sending& one : notice.channels) {
+      out.begin_object().key("channel").string(one.channel).key("occasion").string(notice.occasion);
+      out.key("text").string(notice.text);
+      put(out, "at", rfc3339(notice.created_at));
+      // Where a notice leaves the program it can be on its way still, or have come to nothing.
+      if (one.by_port) out.key("delivery").string(to_string(one.delivery));
+      if (!one.detail.empty()) out.key("detail").string(one.detail);
+      out.end_object();
+    }
   return out.end_array().end_object().take();
 }
 

@@ -320,6 +320,7 @@ std::string JsonCodec::write(const payment::Charge& charge) const {
   put(out, "txn_id", charge.txn.value);
   out.key("attempt").integer(charge.attempt);
   put_flag(out, "back", charge.back);
+  put_number(out, "refund_asked_at", charge.refund_asked_at);
   put(out, "traceparent", charge.traceparent);
   put_number(out, "answered_at", charge.answered_at);
   put_number(out, "act_due", charge.act_due);
@@ -341,6 +342,7 @@ payment::Charge JsonCodec::read_charge(const Row& row) const {
     charge.txn.value = text_of(object, "txn_id");
     charge.attempt = static_cast<int>(number_of(object, "attempt", 1));
     charge.back = flag_of(object, "back");
+    charge.refund_asked_at = number_of(object, "refund_asked_at");
     charge.traceparent = text_of(object, "traceparent");
     charge.answered_at = number_of(object, "answered_at");
     charge.act_due = number_of(object, "act_due");
@@ -357,6 +359,8 @@ std::string JsonCodec::write(const shipping::Shipment& shipment) const {
   Writer out(384);
   out.begin_object();
   put(out, "tracking_id", shipment.tracking.value);
+  put(out, "detail", shipment.detail);
+  if (shipment.attempt > 1) out.key("attempt").integer(shipment.attempt);
   put(out, "extras", shipment.extras);
   put(out, "traceparent", shipment.traceparent);
   put_number(out, "answered_at", shipment.answered_at);
@@ -373,6 +377,8 @@ shipping::Shipment JsonCodec::read_shipment(const Row& row) const {
     shipment.state = state_of(row, shipping::state_named);
     shipment.user.value = row.owner;
     shipment.tracking.value = text_of(object, "tracking_id");
+    shipment.detail = text_of(object, "detail");
+    shipment.attempt = static_cast<int>(number_of(object, "attempt", 1));
     shipment.extras = text_of(object, "extras");
     shipment.traceparent = text_of(object, "traceparent");
     shipment.answered_at = number_of(object, "answered_at");
@@ -389,7 +395,21 @@ shipping::Shipment JsonCodec::read_shipment(const Row& row) const {
 std::string JsonCodec::write(const notification::Notice& notice) const {
   Writer out(384);
   out.begin_object();
-  put(out, "channel", notice.channel);
+  // What the simulated notifier tells is one word; there are many of these rows.
+  if (notice.channels.size() == 1 && notice.channels.front() == notification::Sending{notice.channels.front().channel}) {
+    put(out, "channel", notice.channels.front().channel);
+  } else {
+    out.key("channels").begin_array();
+    for (const notification::Sending& one : notice.channels) {
+      out.begin_object().key("channel").string(one.channel);
+      put_flag(out, "by_port", one.by_port);
+      out.key("delivery").string(to_string(one.delivery));
+      put(out, "detail", one.detail);
+      out.end_object();
+    }
+    out.end_array();
+  }
+  put(out, "extras", notice.extras);
   put(out, "occasion", notice.occasion);
   put(out, "text", notice.text);
   put_number(out, "act_due", notice.act_due);
@@ -403,7 +423,12 @@ notification::Notice JsonCodec::read_notice(const Row& row) const {
     notice.known = true;
     notice.order.value = row.key.substr(0, row.key.find('/'));  // its key is the order's and the occasion
     notice.state = state_of(row, notification::state_named);
-    notice.channel = text_of(object, "channel");
+    if (std::string channel = text_of(object, "channel"); !channel.empty()) notice.channels.push_back({std::move(channel)});
+    if (const Json* channels = find(object, "channels"))
+      for (const Json& one : *channels)
+        notice.channels.push_back({text_of(one, "channel"), flag_of(one, "by_port"),
+                                   notification::delivery_named(text_of(one, "delivery")), text_of(one, "detail")});
+    notice.extras = text_of(object, "extras");
     notice.occasion = text_of(object, "occasion");
     notice.text = text_of(object, "text");
     notice.act_due = number_of(object, "act_due");

@@ -699,7 +699,7 @@ BOOST_AUTO_TEST_CASE(the_other_rows_come_back) {
   shipping::Shipment s;
   s.order.value = "o", s.user.value = "u", s.tracking.value = "k";
   s.state = shipping::State::booked;
-  s.extras = R"("ship_to":{"a":1.10})", s.traceparent = trace;
+  s.extras = R"("ship_to":{"a":1.10})", s.traceparent = trace, s.detail = "no such street", s.attempt = 2;
   s.answered_at = 1, s.act_due = 2, s.act_delay = 3, s.created_at = 4, s.updated_at = 5;
   shipping::Shipment s2 = codec.read_shipment(row_of(s));
   BOOST_TEST(codec.write(s2) == codec.write(s));
@@ -707,18 +707,23 @@ BOOST_AUTO_TEST_CASE(the_other_rows_come_back) {
       s2.state == s.state));
   BOOST_TEST((s2.extras == s.extras && s2.traceparent == trace && s2.answered_at == 1 && s2.act_due == 2 &&
       s2.act_delay == 3));
-  BOOST_TEST((s2.created_at == 4 && s2.updated_at == 5));
+  BOOST_TEST((s2.created_at == 4 && s2.updated_at == 5 && s2.detail == s.detail && s2.attempt == 2));
 
   notification::Notice n;
   n.order.value = "o";
   n.state = notification::State::sent;
-  n.channel = "email", n.occasion = "payment.failed", n.text = "Payment failed.\n";
+  n.channels = {{"email"}}, n.occasion = "payment.failed", n.text = "Payment failed.\n";
   n.act_due = 2, n.act_delay = 3, n.created_at = 4, n.updated_at = 5;
   notification::Notice n2 = codec.read_notice(row_of(n));
   BOOST_TEST(codec.write(n2) == codec.write(n));
-  BOOST_TEST((n2.known && n2.order == n.order && n2.state == n.state && n2.channel == n.channel &&
+  BOOST_TEST((n2.known && n2.order == n.order && n2.state == n.state && n2.channels == n.channels &&
       n2.occasion == n.occasion));
   BOOST_TEST((n2.text == n.text && n2.act_due == 2 && n2.act_delay == 3 && n2.created_at == 4 && n2.updated_at == 5));
+  n.state = notification::State::sending;
+  n.channels = {{"email", true, notification::Delivery::sending}, {"sms", true, notification::Delivery::failed, "expired"}};
+  n.extras = R"("contact":{"email":"a@b"})";
+  n2 = codec.read_notice(codec.write(n));
+  BOOST_TEST((n2.channels == n.channels && n2.extras == n.extras && n2.state == n.state));
 }
 
 BOOST_AUTO_TEST_CASE(a_row_that_was_not_written_here_is_a_bug) {

@@ -183,7 +183,11 @@ bool StockPort::fill(const LedgerSnapshot& ledger) {
   next.generation = ledger.generation;
   for (const auto& [partition, epoch] : ledger.epochs) next.epochs[partition] = epoch;
   for (const LedgerSnapshot::Held& row : ledger.held) {
-    auto lines = merged(world_.codec().read_reservation(row).lines);
+    Row stored;
+    stored.key = row.key;
+    stored.state = inventory::to_string(inventory::State::reserved);
+    stored.doc = row.doc;
+    auto lines = merged(world_.codec().read_reservation(stored).lines);
     for (const Line& line : lines) held[line.product.value] += line.quantity;
     next.orders[row.key] = {"reserved", lines, 0};
   }

@@ -120,9 +120,8 @@ RoleSet some_foreign(std::mt19937_64& random) {
 World::World(Options options)
     : log(TopicNames{}, 2, std::make_shared<const json::JsonCodec>(TopicNames{}, "simulated")), options_(options), random_(options.seed), faulty_(options.faults) {
   settings_.partitions = 2;
-  settings_.channel = "email";
   if (faulty_) settings_.foreign = some_foreign(random_);
-  if (faulty_ && pick(4) == 0) settings_.notify_by_port = true;
+  if (faulty_ && pick(4) == 0) settings_.channels = {{"email", true}};
   codec_ = std::make_shared<const json::JsonCodec>(names_, "simulated");
   config_.set("scheduler.policy", caf::atom("testing"));
   system_ = std::make_unique<caf::actor_system>(config_);
