@@ -16,6 +16,7 @@
 #include "app/api/watch.hpp"
 #include "bridges/http/problem.hpp"
 #include "bridges/json/text.hpp"
+#include "bridges/signing/signature.hpp"
 
 namespace cartwright::api {
 namespace {
@@ -41,7 +42,9 @@ enum class Page : std::uint8_t {
   retry,
   stock_list,
   stock,
-  adjustments
+  adjustments,
+  payment_callback,
+  shipping_callback
 };
 
 /// A row of the table of routes. `{}` stands for any segment.
@@ -72,6 +75,8 @@ constexpr std::array routes = {
     Route{Page::stock_list, {"v1", "stock"}, {"GET"}, RoleId::inventory},
     Route{Page::stock, {"v1", "stock", any}, {"GET", "PUT"}, RoleId::inventory},
     Route{Page::adjustments, {"v1", "stock", any, "adjustments"}, {"POST"}, RoleId::inventory},
+    Route{Page::payment_callback, {"v1", "callbacks", "payment"}, {"POST"}, RoleId::payment},
+    Route{Page::shipping_callback, {"v1", "callbacks", "shipping"}, {"POST"}, RoleId::shipping},
 };
 
 const Route* route_of(const std::vector<std::string>& segments) {
@@ -160,7 +165,10 @@ class Api {
   void handle(http::Request request, http::Responder responder) {
     const Route* route = route_of(request.segments);
     const bool versioned = !request.segments.empty() && request.segments.front() == "v1";
-    if (versioned && !authorised(request)) {
+    // Callbacks have a signature instead of a token.
+    const auto* secrets = route == nullptr ? nullptr : callback_secrets(route->page);
+    const bool is_callback = secrets != nullptr && !secrets->empty();
+    if (versioned && !is_callback && !authorised(request)) {
       auto response = http::problem(401, {}, "a bearer token is needed");
       response.headers.push_back({"WWW-Authenticate", "Bearer"});
       return responder.send(std::move(response));
@@ -186,6 +194,12 @@ class Api {
 
   [[nodiscard]] bool is_here(Page page) const {
     return page != Page::start || !deps_.page_html.empty();
+  }
+
+  /// The secrets of a page that takes callbacks; null for others.
+  [[nodiscard]] const std::vector<std::string>* callback_secrets(Page page) const {
+    if (page == Page::payment_callback) return &deps_.callback_secrets.payment;
+    return page == Page::shipping_callback ? &deps_.callback_secrets.shipping : nullptr;
   }
 
   [[nodiscard]] bool authorised(const http::Request& request) const {
@@ -259,6 +273,9 @@ class Api {
       verbose += reason.empty() ? "[+]" + name + " ok\n" : "[-]" + name + " " + reason + "\n";
       if (!reason.empty()) reasons += (reasons.empty() ? "" : "; ") + name + ": " + reason;
     }
+    if (deps_.notes)  // what orders can wait for without this node being of no use
+      for (const auto& [name, note] : deps_.notes())
+        verbose += note.empty() ? "[+]" + name + " ok\n" : "[~]" + name + " " + note + "\n";
     const int status = reasons.empty() ? 200 : 503;
     if (has_parameter(request, "verbose"))
       return responder.send(text(status, verbose + (status == 200 ? "ok\n" : "not ready\n")));
@@ -344,6 +361,8 @@ class Api {
       case Page::retry: return ask(Ask::What::retry, request, responder);
       case Page::stock: return change_stock(read_stock, std::move(key), request, responder);
       case Page::adjustments: return change_stock(read_adjustment, std::move(key), request, responder);
+      case Page::payment_callback: return take_callback(page, RoleId::payment, request, responder);
+      case Page::shipping_callback: return take_callback(page, RoleId::shipping, request, responder);
       default: return;  // questions only: the table of routes has let nobody in
     }
   }
@@ -356,6 +375,20 @@ class Api {
   static std::string trace_of(const http::Request& request) {
     const std::string_view trace = request.header("traceparent");
     return json::is_traceparent(trace) ? std::string(trace) : std::string();
+  }
+
+  void take_callback(Page page, RoleId role, const http::Request& request, const http::Responder& responder) const {
+    const auto& secrets = *callback_secrets(page);
+    if (secrets.empty())
+      return responder.send(http::problem(404, "No callbacks here", "callbacks are not taken: set " + std::string(to_string(role)) + ".callback-secret"));
+    const std::string fault =
+        signing::fault_of(request.header(signing::header_name), request.body, secrets, deps_.clock() / 1000);
+    if (!fault.empty()) return responder.send(http::problem(401, "Signature wrong", "the callback " + fault));
+    if (!has_media(is_json(request.header("Content-Type")), "application/json", responder)) return;
+    auto read = read_callback(role, request.body);
+    if (const auto* refusal = std::get_if<Refusal>(&read)) return responder.send(refused(*refusal));
+    auto outcome = std::make_shared<const Outcome>(std::move(std::get<Outcome>(read)));
+    caf::anon_send(clerk_, Ask{Ask::What::report, {outcome->key}, {}, {}, responder, role, outcome});
   }
 
   void place(std::string key, http::Request& request, http::Responder& responder) const {

@@ -18,6 +18,7 @@
 #include "actors/handles.hpp"
 #include "actors/settings.hpp"
 #include "app/api/bounds.hpp"
+#include "app/api/callbacks.hpp"
 #include "app/api/charges.hpp"
 #include "bridges/http/server.hpp"
 #include "bridges/redis/stock.hpp"
@@ -40,9 +41,11 @@ struct ApiDeps {
   std::function<std::uint64_t()> random;                                        // asked by make_api only, for seeds
   std::function<ShardActor(RoleId, int partition)> owner;                       // null handle: not on this node
   std::function<std::vector<std::pair<std::string, std::string>>()> readiness;  // name -> "" for ok, or the reason
+  std::function<std::vector<std::pair<std::string, std::string>>()> notes;      // beside them in /readyz?verbose; never unready
   std::function<std::string()> metrics;                                         // Prometheus' text format
   std::function<bool()> draining;
   std::string page_html;  // at /, when not empty
+  CallbackSecrets callback_secrets;
   std::vector<std::string> tokens;      // bearer tokens of /v1; empty: open to all
   Patience patience;
 };

@@ -85,6 +85,7 @@ struct ClerkState {
       case Ask::What::cancel: return command(ask, CommandKind::cancel);
       case Ask::What::retry: return command(ask, CommandKind::retry);
       case Ask::What::actors: return actors(ask.responder);
+      case Ask::What::report: return report(ask);
     }
   }
 
@@ -151,7 +152,8 @@ struct ClerkState {
   }
 
   void charges(const Ask& ask) {
-    if (!deps_.charges) return send_found(ask, charges_json({}), true);
+    if (!deps_.charges)
+      return ask.responder.send(http::problem(404, "No ledger here", "the charges are in the payment gateway's own books"));
     self_->request(deps_.charges, bounds::read_timeout, FindCharges{ask.order})
         .then(
             [this, ask](const ChargesFound& found) {
@@ -240,6 +242,22 @@ struct ClerkState {
     if (error != caf::sec::request_timeout) return cancel_elsewhere(ask);
     publish_cancel(ask.order);
     ask.responder.send(http::problem(504, {}, request_stands));
+  }
+
+  /// Told again by the outside unless it hears a 2xx; and what it says is absorbed, however often it comes.
+  void report(const Ask& ask) {
+    ShardActor shard;
+    if (deps_.owner) shard = deps_.owner(ask.role, partition_of(ask.order.value, deps_.settings.partitions));
+    if (!shard) return retry_elsewhere(ask);
+    self_->request(shard, deps_.patience.command, ask.order.value, Command{CommandKind::report, ++commands_, ask.outcome})
+        .then(
+            [ask](const CommandReply& reply) {
+              if (reply.status >= 400) return ask.responder.send(http::problem(reply.status, {}, reply.detail));
+              ask.responder.send({.status = 204, .content_type = {}, .headers = {}, .body = {}});
+            },
+            [ask](const caf::error&) {
+              ask.responder.send(http::problem(503, {}, "it is not known yet whether this was recorded; tell it again"));
+            });
   }
 
   static void retry_elsewhere(const Ask& ask) {

@@ -24,12 +24,14 @@ namespace cartwright::api {
 
 /// What a client asks about orders.
 struct Ask {
-  enum class What : std::uint8_t { order, history, notifications, charges, list, cancel, retry, actors };
+  enum class What : std::uint8_t { order, history, notifications, charges, list, cancel, retry, actors, report };
   What what = What::order;
   OrderId order;
   std::string if_none_match;  // of order
   ListRows list;              // of list; its limit is the page's size
   http::Responder responder;
+  RoleId role = RoleId::payment;             // of report: whose port has something to tell
+  std::shared_ptr<const Outcome> outcome{};  // of report
 };
 
 /// Answers the responders of questions.

@@ -14,6 +14,7 @@
 #include "app/cli/output.hpp"
 #include "app/options/text.hpp"
 #include "bridges/kafka/admin.hpp"
+#include "bridges/notices/templates.hpp"
 #include "bridges/redis/connection.hpp"
 
 namespace cartwright::cli {
@@ -223,6 +224,53 @@ void check_tokens(const Context& context, std::vector<Finding>& findings) {
                         "write one token a line into it, readable by this user alone"});
 }
 
+/// Host and port of a URL; the scheme's port where there is none.
+std::pair<std::string, std::string> server_of(const std::string& url) {
+  const auto scheme = url.substr(0, url.find("://"));
+  std::string authority = url.substr(scheme.size() + 3);
+  authority = authority.substr(0, authority.find_first_of("/?"));
+  if (const auto at = authority.rfind('@'); at != std::string::npos) authority.erase(0, at + 1);
+  const std::map<std::string, std::string> ports{{"http", "80"}, {"https", "443"}, {"smtp", "25"}, {"smtps", "465"}};
+  const auto colon = authority.rfind(':');
+  const bool has_port = colon != std::string::npos && authority.find(']', colon) == std::string::npos;
+  std::string host = authority.substr(0, has_port ? colon : std::string::npos);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  return {host, has_port ? authority.substr(colon + 1) : ports.at(scheme)};
+}
+
+/// Whether the servers of the outside can be reached; nothing is asked of them, for that would be an order's business.
+void check_outside(const Context& context, std::vector<Finding>& findings) {
+  const options::Options& o = context.options;
+  auto check = [&](RoleId role, const std::string& name, const std::string& option, const std::string& url) {
+    if (url.empty() || !contains(o.roles, role)) return;
+    const auto [host, port] = server_of(url);
+    const std::string why = probe_tcp(host, port, 3s);
+    if (why.empty())
+      findings.push_back({State::ok, name, options::masked_url(url) + " takes connections", ""});
+    else
+      findings.push_back({State::wrong, name, options::masked_url(url) + ": " + why,
+                          "start it, or correct " + option + "; what waits for it goes on by itself then"});
+  };
+  check(RoleId::payment, "payment", "payment.url", o.gateway.url);
+  check(RoleId::shipping, "shipping", "shipping.url", o.carrier.url);
+  check(RoleId::notification, "email", "smtp.url", o.notices.smtp_url);
+  check(RoleId::notification, "sms", "notification.sms-url", o.notices.sms_url);
+  check(RoleId::notification, "push", "notification.push-url", o.notices.push_url);
+  auto unsigned_by = [&](const options::Outside& outside, const std::string& section) {
+    if (!outside.url.empty() && outside.callback_secrets.empty())
+      findings.push_back({State::warning, section, "callbacks are not taken: late answers are found by asking again only",
+                          "set " + section + ".callback-secret and have it call POST /v1/callbacks/" + section});
+  };
+  unsigned_by(o.gateway, "payment");
+  unsigned_by(o.carrier, "shipping");
+  notices::Templates templates;
+  if (o.notices.templates.empty()) return;
+  if (std::string fault = templates.load(o.notices.templates); !fault.empty())
+    findings.push_back({State::wrong, "templates", fault, "correct it; config/notices has templates to start from"});
+  else
+    findings.push_back({State::ok, "templates", "those of " + o.notices.templates + " can be used", ""});
+}
+
 }  // namespace
 
 int doctor(const Context& context, const std::vector<std::string>& warnings) {
@@ -233,6 +281,7 @@ int doctor(const Context& context, const std::vector<std::string>& warnings) {
   check_kafka(context, findings);
   check_redis(context, findings);
   check_store(context, findings);
+  check_outside(context, findings);
   check_http(context, findings);
   check_tokens(context, findings);
   auto worst =

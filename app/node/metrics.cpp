@@ -75,6 +75,18 @@ std::string render_metrics(const MetricsSources& sources) {
       page.gauge("cartwright_kafka_lag_records", "Records between what was read and the end of the log.", with_topic, static_cast<double>(lag));
     }
   }
+  if (sources.outside)
+    for (const curl::LaneView& lane : sources.outside->views()) {
+      const std::map<std::string, std::string> labels{{"server", lane.name}};
+      page.gauge("cartwright_outside_well", "1 unless the server is known to be of no use just now.", labels, lane.trouble.empty() ? 1 : 0);
+      page.gauge("cartwright_outside_under_way", "Exchanges that wait for their answer.", labels, of(lane.under_way));
+      page.gauge("cartwright_outside_waiting", "Exchanges that wait for their turn.", labels, of(lane.waiting));
+      for (const auto& [answer, count] : {std::pair("done", lane.done), std::pair("refused", lane.refused), std::pair("unknown", lane.unknown), std::pair("turned_away", lane.turned_away)}) {
+        auto with_answer = labels;
+        with_answer["answer"] = answer;
+        page.counter("cartwright_outside_exchanges_total", "Exchanges that have ended, by what they came to.", with_answer, of(count));
+      }
+    }
   if (sources.producer) {
     const auto& counters = sources.producer->counters();
     page.counter("cartwright_kafka_records_out_total", "Records written.", {}, of(counters.records));

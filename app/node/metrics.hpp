@@ -6,6 +6,7 @@
 #include <string>
 
 #include "app/node/health.hpp"
+#include "bridges/curl/client.hpp"
 #include "bridges/kafka/consumer.hpp"
 #include "bridges/kafka/producer.hpp"
 
@@ -15,6 +16,7 @@ struct MetricsSources {
   std::shared_ptr<Board> board;
   std::shared_ptr<kafka::ProducerClient> producer;
   std::map<RoleId, std::shared_ptr<kafka::RoleConsumer>> consumers;
+  std::shared_ptr<curl::Client> outside;  // may be null
   std::string version;
 };
 

@@ -25,6 +25,7 @@
 #include "app/node/health.hpp"
 #include "app/node/log.hpp"
 #include "app/node/metrics.hpp"
+#include "app/node/outside.hpp"
 #include "app/node/record_log.hpp"
 #include "app/node/role_host.hpp"
 #include "app/node/wiring.hpp"
@@ -129,6 +130,7 @@ class Node {
     auto tokens = read_tokens(o_.http_tokens_file);
     if (tokens.empty() && !is_loopback(o_.http_host))
       throw Misconfigured("http.listen: " + o_.http_listen + " is not a loopback address; set http.tokens-file first");
+    if (std::string fault = fault_of_templates(o_); !fault.empty()) throw Misconfigured("notification.templates: " + fault);
     listen();
     if (!wait_for_kafka() || !prepare_stores()) return drained_before_start();
     compose(std::move(tokens));
@@ -247,6 +249,7 @@ class Node {
       if (role == RoleId::inventory) api.inventory_reader = sql::spawn_reader(*system_, store_options(role));
       if (role == RoleId::notification) api.notification_reader = sql::spawn_reader(*system_, store_options(role));
     }
+    outside_ = spawn_outside(*system_, o_, api.notification_reader, codec_, wall_clock);
     spawn_ports();
     for (RoleId role : roles)
       if (contains(o_.roles, role)) join(role);
@@ -264,7 +267,14 @@ class Node {
     api.random = [source = std::make_shared<std::random_device>()] { return (static_cast<std::uint64_t>((*source)()) << 32) | (*source)(); };
     api.owner = [directory = directory_](RoleId role, int partition) { return directory->find(role, partition); };
     api.readiness = [board = board_] { return board->checks(); };
-    api.metrics = [sources = MetricsSources{board_, producer_, consumers_, CARTWRIGHT_VERSION}] { return render_metrics(sources); };
+    api.metrics = [sources = MetricsSources{board_, producer_, consumers_, outside_.client, CARTWRIGHT_VERSION}] { return render_metrics(sources); };
+    // A gateway that is away holds up its orders and not the node: they wait, and are told of here and in /metrics.
+    api.notes = [client = outside_.client] {
+      std::vector<std::pair<std::string, std::string>> notes;
+      for (const curl::LaneView& lane : client->views()) notes.emplace_back(lane.name, lane.trouble);
+      return notes;
+    };
+    api.callback_secrets = {o_.gateway.callback_secrets, o_.carrier.callback_secrets};
     api.draining = [this] { return draining_.load(); };
     api.tokens = std::move(tokens);
     front_->open(api::make_api(*system_, std::move(api)));
@@ -294,7 +304,7 @@ class Node {
         throw Misconfigured(std::string("redis.url: ") + error.what());
       }
     }
-    if (contains(o_.roles, RoleId::payment)) {
+    if (contains(o_.roles, RoleId::payment) && !outside_.gateway) {
       gateway_ = simulated::spawn_gateway(*system_, {o_.database_url, o_.kafka_group_prefix,
                                                      [board = board_](const std::string& state) {
                                                        board->set("gateway", state);
@@ -302,8 +312,11 @@ class Node {
                                                      }});
       charges_ = spawn_charges(*system_, gateway_);
     }
-    if (contains(o_.roles, RoleId::shipping)) carrier_ = simulated::spawn_carrier(*system_);
-    ports_ = {{RoleId::inventory, stock_}, {RoleId::payment, gateway_}, {RoleId::shipping, carrier_}};
+    if (contains(o_.roles, RoleId::shipping) && !outside_.carrier) carrier_ = simulated::spawn_carrier(*system_);
+    ports_ = {{RoleId::inventory, stock_},
+              {RoleId::payment, outside_.gateway ? outside_.gateway : PortActor(gateway_)},
+              {RoleId::shipping, outside_.carrier ? outside_.carrier : carrier_},
+              {RoleId::notification, outside_.notices}};
     if (!wiring_.port) return;
     for (auto& [role, port] : ports_)
       if (port) port = wiring_.port(*system_, role, port);
@@ -441,6 +454,7 @@ class Node {
     std::vector<std::thread> leaving;
     for (auto& [role, consumer] : consumers_) leaving.emplace_back([consumer = consumer] { consumer->close(); });
     for (std::thread& thread : leaving) thread.join();
+    if (outside_.client) outside_.client->close();  // what is not answered is asked again after the next start
     producer_->close(5s);
     server_->stop();
     if (probe_.joinable()) probe_.join();
@@ -470,6 +484,7 @@ class Node {
   simulated::GatewayActor gateway_;
   PortActor carrier_;
   std::map<RoleId, PortActor> ports_;  // as the shards see them
+  OutsidePorts outside_;
   api::ChargesActor charges_;
   std::shared_ptr<Directory> directory_ = std::make_shared<Directory>();
   std::vector<RoleHostActor> hosts_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "app/options/rows.hpp"
 #include "app/options/text.hpp"
 
 namespace cartwright::options {
@@ -78,78 +79,6 @@ Roles read_roles(const std::string& text) {
     read.set |= bit(*role);
   }
   return read;
-}
-
-// -- rows
-// ----------------------------------------------------------------------------------------------------------------
-
-using TextCheck = std::string (*)(const std::string&);
-
-Option text_option(std::string name, std::vector<std::string> environment, std::string fallback, std::string help,
-                   std::string Options::*member, TextCheck fault, bool secret = false) {
-  Option row{std::move(name), std::move(environment), Kind::text, std::move(fallback)};
-  row.help = std::move(help);
-  row.secret = secret;
-  row.set = [member, fault](Options& options, const std::string& text) {
-    options.*member = text;
-    return fault == nullptr ? std::string() : fault(text);
-  };
-  return row;
-}
-
-std::string outside(std::int64_t value, std::int64_t least, std::int64_t most,
-                    const std::function<std::string(std::int64_t)>& spell) {
-  if (value >= least && value <= most) return {};
-  return "is outside " + spell(least) + " to " + spell(most);
-}
-
-template <class Assign>
-Option duration_option(std::string name, std::int64_t fallback, std::int64_t least, std::int64_t most, std::string help,
-                       Assign assign) {
-  Option row{std::move(name), {}, Kind::duration, spell_duration(fallback), least, most};
-  row.help = std::move(help);
-  row.set = [=](Options& options, const std::string& text) {
-    Read read = duration(text);
-    if (!read.fault.empty()) return read.fault;
-    assign(options, read.value);
-    return outside(read.value, least, most, spell_duration);
-  };
-  return row;
-}
-
-template <class Assign>
-Option number_option(std::string name, std::int64_t fallback, std::int64_t least, std::int64_t most, std::string help,
-                     Assign assign) {
-  Option row{std::move(name), {}, Kind::number, std::to_string(fallback), least, most};
-  row.help = std::move(help);
-  row.set = [=](Options& options, const std::string& text) {
-    Read read = number(text);
-    if (!read.fault.empty()) return read.fault;
-    assign(options, read.value);
-    return outside(read.value, least, most, [](std::int64_t value) { return std::to_string(value); });
-  };
-  return row;
-}
-
-Option choice_option(std::string name, std::vector<std::string> choices, std::string fallback, std::string help,
-                     std::string Options::*member) {
-  Option row{std::move(name), {}, Kind::choice, std::move(fallback)};
-  row.choices = choices;
-  row.help = std::move(help);
-  row.set = [=](Options& options, const std::string& text) {
-    options.*member = lower(text);
-    if (std::find(choices.begin(), choices.end(), lower(text)) != choices.end()) return std::string();
-    std::string meant = nearest(text, choices), all;
-    for (const std::string& one : choices) all += (all.empty() ? "" : ", ") + one;
-    return "is none of " + all + (meant.empty() ? "" : ": did you mean " + meant + "?");
-  };
-  return row;
-}
-
-Option settings_duration(std::string name, std::int64_t fallback, std::int64_t least, std::int64_t most,
-                         std::string help, std::int64_t Settings::*member) {
-  return duration_option(std::move(name), fallback, least, most, std::move(help),
-                         [member](Options& options, std::int64_t value) { options.settings.*member = value; });
 }
 
 void add_kafka(std::vector<Option>& rows) {
@@ -266,13 +195,6 @@ void add_rules(std::vector<Option>& rows) {
   rows.push_back(settings_duration("outbox.replay", 24 * hours, 1 * seconds, most,
                                    "How far back is published again when Kafka has lost its log.",
                                    &Settings::outbox_replay));
-  Option channel{"notification.channel", {}, Kind::text, "email"};
-  channel.help = "The channel that notices are sent by.";
-  channel.set = [](Options& options, const std::string& text) -> std::string {
-    options.settings.channel = text;
-    return !text.empty() && text.size() <= 64 && all_of(text, "._-") ? "" : "is not 1 to 64 letters of [A-Za-z0-9._-]";
-  };
-  rows.push_back(std::move(channel));
 }
 
 void add_logs(std::vector<Option>& rows) {
@@ -325,7 +247,7 @@ std::string_view section_of(const Option& row) {
 
 std::string shown(const Option* row, const std::string& name, const std::string& text) {
   if (row == nullptr) return is_secret_property(name) ? "***" : text;
-  return row->secret ? masked_url(text) : text;
+  return masked(*row, text);
 }
 
 const Option* find(const std::string& name) {
@@ -350,11 +272,17 @@ std::span<const Option> table() {
     add_servers(made);
     add_roles(made);
     add_rules(made);
+    add_ports(made);
     add_logs(made);
     add_topics(made);
     return made;
   }();
   return rows;
+}
+
+std::string masked(const Option& row, const std::string& text) {
+  if (row.kind == Kind::secret) return text.empty() ? "" : "***";
+  return row.secret ? masked_url(text) : text;
 }
 
 std::string variable_of(std::string_view option) {

@@ -25,6 +25,25 @@ struct Given {
   std::string text, source;
 };
 
+/// A gateway or carrier of the outside.
+struct Outside {
+  std::string url, key;  // "": the simulated one; without a / at its end. key "": none
+  std::chrono::milliseconds timeout{};
+  std::size_t connections = 16;
+  std::vector<std::string> callback_secrets;  // empty: takes no callbacks
+};
+
+/// How notices leave the program.
+struct Notices {
+  std::string smtp_url, from, user, password;        // smtp_url "": e-mail is simulated
+  std::string sms_url, push_url;                     // "": simulated
+  std::string webhook_key, webhook_secret;           // bearer token, and secret of the signature; "": none
+  std::string templates;                             // a directory; "": what is built in
+  std::int64_t email_rate = 0, sms_rate = 0, push_rate = 0;  // a second; 0: without a limit
+  std::chrono::milliseconds timeout{};
+  std::size_t connections = 8;                       // of each channel
+};
+
 /// Everything that can be set, checked and in its final type.
 struct Options {
   std::string kafka_broker;        // host:port,...
@@ -43,6 +62,8 @@ struct Options {
   unsigned threads = 2;               // of the scheduler; "as many as cores" is resolved
   std::string log_level, log_format;  // trace..error, off; text or json
   bool log_records = false;
+  Outside gateway, carrier;           // payment.*, shipping.*
+  Notices notices;
   Settings settings;  // of the rules; partitions is what is wanted
   TopicNames topics;
 
@@ -50,7 +71,8 @@ struct Options {
 };
 
 /// What kind of value an option takes.
-enum class Kind : std::uint8_t { text, number, duration, truth, choice, roles };
+/// secret: a text that is never shown; `NAME-file` may name a file that holds it.
+enum class Kind : std::uint8_t { text, number, duration, truth, choice, roles, secret };
 
 /// One option, for people and for the documented files.
 struct Option {
@@ -67,6 +89,9 @@ struct Option {
 
 /// The table: every option but kafka.properties.*, which is open. Changes take effect when the program starts again.
 [[nodiscard]] std::span<const Option> table();
+
+/// A value of an option as it may be shown: secrets, and passwords in URLs, as ***.
+[[nodiscard]] std::string masked(const Option& row, const std::string& text);
 
 /// CARTWRIGHT_A_B_C for a.b-c.
 [[nodiscard]] std::string variable_of(std::string_view option);

@@ -108,6 +108,7 @@ class Loader {
     for (auto& [name, given] : flags) values_[name] = std::move(given);
     Options options;
     apply(options);
+    read_secret_files(options);
     if (errors_.empty()) relate(options);
     Result result{{}, std::move(errors_), std::move(warnings_)};
     if (result.errors.empty()) {
@@ -249,15 +250,11 @@ class Loader {
     }
   }
 
-  [[nodiscard]] static std::string shown(const Option& row, const std::string& text) {
-    return row.secret ? masked_url(text) : text;
-  }
-
   void fault(const Option& row, const std::string& what) {
     const Given& given = values_.at(row.name);
     // A source that is itself the option's name is not said twice.
     std::string where = given.source == "--" + row.name ? given.source : given.source + ": " + row.name;
-    errors_.push_back(where + ": \"" + shown(row, given.text) + "\" " + what);
+    errors_.push_back(where + ": \"" + masked(row, given.text) + "\" " + what);
   }
 
   void apply(Options& options) {
@@ -266,6 +263,23 @@ class Loader {
     for (const auto& [name, given] : values_)
       if (name.starts_with(properties))
         options.kafka_properties.emplace_back(name.substr(properties.size()), given.text);
+  }
+
+  /// The secrets of `a.b-file`, read where `a.b` itself says nothing.
+  void read_secret_files(Options& options) {
+    for (const Option& row : table()) {
+      const std::string path_option = row.name + "-file";
+      const auto path = values_.find(path_option);
+      if (row.kind != Kind::secret || path == values_.end() || path->second.text.empty()) continue;
+      const std::string where = path->second.source + ": " + path_option;
+      const auto text = sources_.read_file ? sources_.read_file(path->second.text) : std::nullopt;
+      if (!values_.at(row.name).text.empty())
+        errors_.push_back(where + ": " + row.name + " is set as well; one of the two is enough");
+      else if (!text || trimmed(*text).empty())
+        errors_.push_back(where + ": the file " + path->second.text + (text ? " is empty" : " cannot be read"));
+      else if (std::string what = row.set(options, std::string(trimmed(*text))); !what.empty())
+        errors_.push_back(where + ": what " + path->second.text + " holds " + what);
+    }
   }
 
   /// What concerns more than one option.
@@ -288,6 +302,16 @@ class Loader {
       fault(row("order.ask-again-max"), "is less than order.ask-again");
     if (options.settings.act_last < options.settings.act_first)
       fault(row("port.ask-again-max"), "is less than port.ask-again");
+    if (options.gateway.url.empty()) options.settings.key_ttl = 0;  // the simulated gateway forgets nothing
+    const Notices& notices = options.notices;
+    for (NoticeChannel& channel : options.settings.channels)
+      channel.by_port = channel.name == "email" ? !notices.smtp_url.empty()
+                        : channel.name == "sms" ? !notices.sms_url.empty()
+                                                : !notices.push_url.empty();
+    if (!notices.smtp_url.empty() && notices.from.empty())
+      fault(row("smtp.from"), "has to be set where smtp.url is: the sender's address");
+    if (notices.user.empty() != notices.password.empty())
+      fault(row(notices.user.empty() ? "smtp.user" : "smtp.password"), "has to be set: user and password belong together");
     std::map<std::string, std::string> owners;
     for (const Option& one : table()) {
       if (!one.name.starts_with("topic.")) continue;

@@ -30,6 +30,7 @@
 #include "app/api/requests.hpp"
 #include "app/api/views.hpp"
 #include "bridges/json/codec.hpp"
+#include "bridges/signing/signature.hpp"
 
 namespace {
 
@@ -862,7 +863,7 @@ BOOST_AUTO_TEST_CASE(notices_and_charges_are_shown_also_of_foreign_orders) {
   in(world, [&](World& w) {
     notification::Notice notice;
     notice.order.value = id;
-    notice.channel = "email";
+    notice.channels = {{"email"}};
     notice.occasion = "order.placed";
     notice.text = "Thanks.";
     notice.created_at = notice.updated_at = 1'700'000'000'000;
@@ -1120,6 +1121,33 @@ BOOST_AUTO_TEST_CASE(tokens_guard_v1_alone) {
   check_problem(ask("GET", "/v1/nothing"), 401);
   BOOST_TEST(ask("GET", "/v1/orders", "", {{"Authorization", "bearer secret-2"}}).status == 200);
   for (const char* target : {"/livez", "/metrics", "/", "/openapi.json"}) BOOST_TEST(ask("GET", target).status == 200);
+}
+
+BOOST_AUTO_TEST_CASE(a_callback_needs_a_signature_and_no_token) {
+  deps.tokens = {"secret-1"};
+  deps.owner = [order = deps.owner](RoleId, int partition) { return order(RoleId::order, partition); };
+  deps.callback_secrets.payment = {"whsec-0123456789"};
+  deps.notes = [] { return std::vector<std::pair<std::string, std::string>>{{"gateway", "is away"}}; };
+  in(world, [](World& w) { w.orders["o-1"].state = "pending"; });
+  const std::string path = "/v1/callbacks/payment";
+  auto call = [&](const std::string& body, const std::string& secret = "whsec-0123456789") {
+    return post(path, body, {{"Cartwright-Signature", signing::sign(secret, body, deps.clock() / 1000)}});
+  };
+  const std::string good = R"({"type":"charge.succeeded","key":"o-1/charge/1","txn_id":"t-1"})";
+  check_problem(post(path, good), 401);
+  check_problem(call(good, "another-secret-00"), 401);
+  check_problem(call("[]"), 400);
+  check_problem(call(R"({"type":"shipment.booked","key":"o-1/book/1","tracking_id":"t"})"), 422);
+  check_problem(call(R"({"type":"charge.succeeded","key":"o-1/refund/1","txn_id":"t"})"), 422);
+  check_problem(call(R"({"type":"charge.succeeded","key":"o-1/charge/1","txn_id":"t","amount":1.5})"), 422);
+  BOOST_TEST(in(world, [](World& w) { return w.commands; }) == 0);
+  BOOST_TEST(call(good).status == 204);
+  BOOST_TEST(in(world, [](World& w) { return w.commands; }) == 1);
+  check_problem(call(R"({"type":"charge.failed","key":"nobody/charge/1"})"), 404);
+  // Another service's secret is not set: its path takes a token like any other, and says what is missing.
+  check_problem(post("/v1/callbacks/shipping", good), 401);
+  check_problem(post("/v1/callbacks/shipping", good, {{"Authorization", "Bearer secret-1"}}), 404);
+  BOOST_TEST(ask("GET", "/readyz?verbose").body.find("[~]gateway is away") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

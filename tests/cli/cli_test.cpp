@@ -148,7 +148,9 @@ BOOST_AUTO_TEST_CASE(defaults_are_those_of_the_contract) {
   BOOST_TEST(o.settings.act_first == expected.act_first);
   BOOST_TEST(o.settings.act_last == expected.act_last);
   BOOST_TEST(o.settings.outbox_replay == expected.outbox_replay);
-  BOOST_TEST(o.settings.channel == expected.channel);
+  BOOST_TEST((o.settings.channels == expected.channels));
+  BOOST_TEST(o.settings.notice_ttl == expected.notice_ttl);
+  BOOST_TEST(o.settings.key_ttl == expected.key_ttl);
   BOOST_TEST(o.settings.partitions == expected.partitions);
   BOOST_TEST(o.settings.foreign == 0);
 }
@@ -186,7 +188,14 @@ BOOST_AUTO_TEST_CASE(the_file_may_be_named_and_then_has_to_be_there) {
 BOOST_AUTO_TEST_CASE(every_option_has_a_variable_and_aliases_are_asked_in_order) {
   for (const auto& row : options::table()) {
     World world;
-    std::string text = row.fallback.empty() ? "x" : row.fallback;
+    std::string text = row.fallback;
+    if (row.name.ends_with("url") && text.empty()) text = row.name == "smtp.url" ? "smtp://x" : "http://x";
+    if (row.name == "smtp.from") text = "a@b";
+    if (text.empty()) text = "0123456789abcdef";
+    world.files["0123456789abcdef"] = "0123456789abcdef";  // of the options that name a file
+    world.environment = {{"CARTWRIGHT_SMTP_FROM", "a@b"}};
+    if (row.name.starts_with("smtp.password")) world.environment["CARTWRIGHT_SMTP_USER"] = "u";
+    if (row.name == "smtp.user") world.environment["CARTWRIGHT_SMTP_PASSWORD"] = "p";
     world.environment[options::variable_of(row.name)] = text;
     BOOST_TEST(world.right().given.at(row.name).source == options::variable_of(row.name));
   }
@@ -200,6 +209,46 @@ BOOST_AUTO_TEST_CASE(every_option_has_a_variable_and_aliases_are_asked_in_order)
   // An empty variable is how composition files say "not set".
   world.environment = {{"KAFKA_BROKER", ""}, {"FOREIGN_ROLES", ""}};
   BOOST_TEST(world.right().kafka_broker == "127.0.0.1:9092");
+}
+
+BOOST_AUTO_TEST_CASE(a_secret_comes_from_the_environment_or_a_file_and_is_never_shown) {
+  World world;
+  world.files["key"] = "sk_from_file\n";
+  world.files["two"] = "first-secret-0123\nsecond-secret-4567\n";
+  world.files["empty"] = "\n";
+  world.environment = {{"CARTWRIGHT_PAYMENT_KEY_FILE", "key"}, {"CARTWRIGHT_PAYMENT_CALLBACK_SECRET_FILE", "two"},
+                       {"CARTWRIGHT_SHIPPING_KEY", "sk_from_env"}, {"CARTWRIGHT_PAYMENT_URL", "https://user:hidden@pay/v1/"}};
+  auto options = world.right();
+  BOOST_TEST(options.gateway.key == "sk_from_file");
+  BOOST_TEST(options.carrier.key == "sk_from_env");
+  BOOST_TEST(options.gateway.url == "https://user:hidden@pay/v1");
+  BOOST_TEST(options.settings.key_ttl == 86'400'000);
+  BOOST_TEST((options.gateway.callback_secrets == std::vector<std::string>{"first-secret-0123", "second-secret-4567"}));
+  for (auto format : {options::Format::conf, options::Format::json}) {
+    const std::string shown = options::print(options, format);
+    for (const char* secret : {"sk_from", "first-secret", "hidden"}) BOOST_TEST(!has(shown, secret));
+    BOOST_TEST(has(shown, "***"));
+  }
+  struct Row { std::map<std::string, std::string> environment; std::string says; };
+  for (const Row& row : std::vector<Row>{
+           {{{"CARTWRIGHT_PAYMENT_KEY_FILE", "nowhere"}}, "the file nowhere cannot be read"},
+           {{{"CARTWRIGHT_PAYMENT_KEY_FILE", "empty"}}, "is empty"},
+           {{{"CARTWRIGHT_PAYMENT_KEY_FILE", "key"}, {"CARTWRIGHT_PAYMENT_KEY", "tell-nobody"}}, "payment.key is set as well"},
+           {{{"CARTWRIGHT_PAYMENT_KEY", "tell nobody"}}, "\"***\" holds a blank"},
+           {{{"CARTWRIGHT_PAYMENT_CALLBACK_SECRET", "tell-nobody"}}, "is shorter than 16 letters"},
+           {{{"CARTWRIGHT_SMTP_URL", "smtp://mail"}}, "smtp.from"},
+           {{{"CARTWRIGHT_SMTP_USER", "u"}}, "smtp.password"},
+           {{{"CARTWRIGHT_SMTP_FROM", "a@b>\r\nX: y"}}, "is no address"},
+           {{{"CARTWRIGHT_PAYMENT_URL", "pay.example"}}, "is no address"},
+           {{{"CARTWRIGHT_NOTIFICATION_CHANNEL", "email,smss"}}, "did you mean sms?"},
+           {{{"CARTWRIGHT_NOTIFICATION_CHANNEL", "sms,sms"}}, "twice"}}) {
+    world.environment = row.environment;
+    const std::string error = world.error();
+    BOOST_TEST(has(error, row.says), error);
+    BOOST_TEST(!has(error, "tell"), error);
+  }
+  world.environment = {{"CARTWRIGHT_NOTIFICATION_CHANNEL", "email, sms, push"}, {"CARTWRIGHT_NOTIFICATION_SMS_URL", "http://sms"}};
+  BOOST_TEST((world.right().settings.channels == std::vector<NoticeChannel>{{"email", false}, {"sms", true}, {"push", false}}));
 }
 
 BOOST_AUTO_TEST_CASE(durations_have_units) {

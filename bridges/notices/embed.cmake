@@ -1,0 +1,10 @@
+# cmake -DOUT=... -DIN=DIR -P embed.cmake: the templates of config/notices as C++ texts, so that the program needs no files.
+set(text "// Generated from config/notices.\n#include \"bridges/notices/templates.hpp\"\n\nnamespace cartwright::notices {\n\nconst std::vector<TemplateFile>& template_files() {\n  static const std::vector<TemplateFile> files{\n")
+file(GLOB files RELATIVE ${IN} ${IN}/*.txt)
+list(SORT files)
+foreach(name ${files})
+  file(READ ${IN}/${name} letter)
+  string(APPEND text "      {\"${name}\", R\"letter(${letter})letter\"},\n")
+endforeach()
+string(APPEND text "  };\n  return files;\n}\n\n}  // namespace cartwright::notices\n")
+file(WRITE ${OUT} "${text}")
