@@ -38,7 +38,7 @@ std::optional<Outcome> described(const Act& act, const std::string& body) {
     auto found = object.find(name);
     return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
   };
-  // Another order's charge, or another amount, is not our answer; a person has to look (the lane's trouble says so).
+  // Another order's charge, or another amount, is no answer to ours: the order will expire and somebody look.
   if (auto found = object.find("order_id"); found != object.end() && *found != act.order.value) return {};
   if (auto found = object.find("amount"); found != object.end() && *found != act.amount) return {};
   const std::string status = text("status");

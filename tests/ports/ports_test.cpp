@@ -4,7 +4,16 @@
 #define BOOST_TEST_MODULE ports
 #include <boost/test/unit_test.hpp>
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "actors/notification/rules.hpp"
 #include "bridges/carrier/carrier.hpp"
@@ -310,4 +319,55 @@ BOOST_AUTO_TEST_CASE(a_webhook_s_message_is_signed) {
   BOOST_TEST(header(request, "Idempotency-Key") == message.key);
   BOOST_TEST(Json::parse(request.body)["to"] == "+49");
   BOOST_TEST(header(notices::webhook_request({"http://h", "", "", {}}, message, 0), "Cartwright-Signature").empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_lane_has_bounds_and_a_server_that_says_nothing_ends_in_unknown) {
+  using namespace std::chrono_literals;
+  const int silent = socket(AF_INET, SOCK_STREAM, 0);  // takes connections and never reads
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  BOOST_REQUIRE(bind(silent, reinterpret_cast<sockaddr*>(&address), size) == 0 && listen(silent, 16) == 0);
+  getsockname(silent, reinterpret_cast<sockaddr*>(&address), &size);
+  setenv("no_proxy", "127.0.0.1", 1);
+
+  std::mutex mutex;
+  std::condition_variable more;
+  std::vector<curl::Response> heard;
+  std::vector<std::string> troubles;
+  curl::ClientOptions options;
+  options.state = [&](const std::string& lane, const std::string& trouble) {
+    const std::lock_guard lock(mutex);
+    troubles.push_back(lane + ": " + trouble);
+  };
+  curl::Client client(options);
+  auto lane = client.lane({"silent", 1, 2, 0});
+  auto submit = [&](std::chrono::milliseconds timeout) {
+    curl::Request request;
+    request.url = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+    request.timeout = timeout;
+    return lane->submit(std::move(request), [&](curl::Response response) {
+      const std::lock_guard lock(mutex);
+      heard.push_back(std::move(response));
+      more.notify_all();
+    });
+  };
+  BOOST_TEST(submit(2000ms));
+  while (lane->view().under_way == 0) std::this_thread::sleep_for(1ms);
+  BOOST_TEST(submit(100ms));
+  BOOST_TEST(submit(100ms));
+  BOOST_TEST(!submit(100ms));  // one is under way and two wait
+  BOOST_TEST((lane->view().under_way == 1 && lane->view().waiting == 2 && lane->view().turned_away == 1));
+  std::unique_lock lock(mutex);
+  BOOST_REQUIRE(more.wait_for(lock, 60s, [&] { return heard.size() == 3; }));
+  for (const curl::Response& response : heard) BOOST_TEST((!response.complete && !response.fault.empty()));
+  BOOST_TEST(troubles.size() == 1u);  // three one after another are told once
+  lock.unlock();
+  BOOST_TEST((lane->view().unknown == 3 && lane->view().under_way == 0 && !lane->view().trouble.empty()));
+
+  BOOST_TEST(submit(3'600'000ms));
+  client.close();  // does not wait for what is under way
+  BOOST_TEST(!submit(100ms));
+  close(silent);
 }
