@@ -8,6 +8,7 @@
 #include <random>
 
 #include "actors/limits.hpp"
+#include "app/api/assets.hpp"
 #include "app/api/clerk.hpp"
 #include "app/api/desk.hpp"
 #include "app/api/door.hpp"
@@ -25,7 +26,7 @@ namespace {
 
 enum class Page : std::uint8_t {
   none,
-  start,
+  page,
   openapi,
   livez,
   readyz,
@@ -57,7 +58,8 @@ struct Route {
 
 constexpr std::string_view any = "{}";
 constexpr std::array routes = {
-    Route{Page::start, {}, {"GET"}, {}},
+    Route{Page::page, {}, {"GET"}, {}},
+    Route{Page::page, {"assets", any}, {"GET"}, {}},
     Route{Page::openapi, {"openapi.json"}, {"GET"}, {}},
     Route{Page::livez, {"livez"}, {"GET"}, {}},
     Route{Page::readyz, {"readyz"}, {"GET"}, {}},
@@ -173,7 +175,7 @@ class Api {
       response.headers.push_back({"WWW-Authenticate", "Bearer"});
       return responder.send(std::move(response));
     }
-    if (route == nullptr || !is_here(route->page))
+    if (route == nullptr || (route->page == Page::page && asset(request) == nullptr))
       return responder.send(http::problem(404, {}, "there is nothing at " + request.path));
     const bool read = request.method == "GET" || request.method == "HEAD";
     if (!allows(*route, read ? "GET" : request.method)) return responder.send(not_allowed(*route));
@@ -192,8 +194,10 @@ class Api {
             deps_.clock,    deps_.random(),    deps_.patience};
   }
 
-  [[nodiscard]] bool is_here(Page page) const {
-    return page != Page::start || !deps_.page_html.empty();
+  [[nodiscard]] const page::Asset* asset(const http::Request& request) const {
+    const auto at = std::find_if(deps_.page.begin(), deps_.page.end(),
+                                 [&](const page::Asset& each) { return each.path == request.path; });
+    return at == deps_.page.end() ? nullptr : &*at;
   }
 
   /// The secrets of a page that takes callbacks; null for others.
@@ -239,9 +243,7 @@ class Api {
 
   void get(Page page, http::Request& request, http::Responder& responder) {
     switch (page) {
-      case Page::start:
-        return responder.send(
-            {.status = 200, .content_type = "text/html; charset=utf-8", .headers = {}, .body = deps_.page_html});
+      case Page::page: return responder.send(served(*asset(request), request));
       case Page::openapi:
         return responder.send(
             {.status = 200, .content_type = "application/json", .headers = {}, .body = std::string(openapi_json())});

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,6 +21,7 @@
 #include "app/api/bounds.hpp"
 #include "app/api/callbacks.hpp"
 #include "app/api/charges.hpp"
+#include "app/page/page.hpp"
 #include "bridges/http/server.hpp"
 #include "bridges/redis/stock.hpp"
 
@@ -44,7 +46,7 @@ struct ApiDeps {
   std::function<std::vector<std::pair<std::string, std::string>>()> notes;      // beside them in /readyz?verbose; never unready
   std::function<std::string()> metrics;                                         // Prometheus' text format
   std::function<bool()> draining;
-  std::string page_html;  // at /, when not empty
+  std::span<const page::Asset> page;    // at / and /assets/; empty: no page here
   CallbackSecrets callback_secrets;
   std::vector<std::string> tokens;      // bearer tokens of /v1; empty: open to all
   Patience patience;

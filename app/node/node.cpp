@@ -21,6 +21,7 @@
 
 #include "actors/shard.hpp"
 #include "app/api/api.hpp"
+#include "app/page/page.hpp"
 #include "app/node/charges.hpp"
 #include "app/node/health.hpp"
 #include "app/node/log.hpp"
@@ -276,6 +277,7 @@ class Node {
     };
     api.callback_secrets = {o_.gateway.callback_secrets, o_.carrier.callback_secrets};
     api.draining = [this] { return draining_.load(); };
+    api.page = page::assets();
     api.tokens = std::move(tokens);
     front_->open(api::make_api(*system_, std::move(api)));
   }

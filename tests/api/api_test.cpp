@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
+#include <array>
 #include <future>
 #include <map>
 #include <mutex>
@@ -1110,9 +1111,38 @@ BOOST_AUTO_TEST_CASE(a_missing_role_is_named) {
   BOOST_TEST(ask("GET", "/v1/orders/x/charges").status == 200);
 }
 
+constexpr std::array the_page{
+    page::Asset{"/", "text/html", "\"1\"", false, "<html>", "zipped html"},
+    page::Asset{"/assets/main-2.js", "text/javascript", "\"2\"", true, "script", "zipped script"}};
+
+BOOST_AUTO_TEST_CASE(the_page_is_served_with_its_headers_and_nothing_else_is) {
+  check_problem(ask("GET", "/"), 404);
+  deps.page = the_page;
+  const Got page = ask("GET", "/");
+  BOOST_TEST(page.status == 200);
+  BOOST_TEST(page.body == "<html>");
+  BOOST_TEST(page.headers.at("Cache-Control") == "no-cache");
+  BOOST_TEST(page.headers.at("X-Content-Type-Options") == "nosniff");
+  BOOST_TEST(page.headers.at("Content-Security-Policy").find("frame-ancestors 'none'") != std::string::npos);
+  BOOST_TEST(!page.headers.contains("Content-Encoding"));
+  for (const char* coding : {"gzip", "br, GZIP;q=0.5", "*"}) {
+    const Got zipped = ask("GET", "/assets/main-2.js", "", {{"Accept-Encoding", coding}});
+    BOOST_TEST(zipped.body == "zipped script");
+    BOOST_TEST(zipped.headers.at("Content-Encoding") == "gzip");
+    BOOST_TEST(zipped.headers.at("Cache-Control").find("immutable") != std::string::npos);
+  }
+  for (const char* coding : {"br", "gzip;q=0", "gzip; q=0.0", "x-gzip"})
+    BOOST_TEST(ask("GET", "/", "", {{"Accept-Encoding", coding}}).body == "<html>");
+  BOOST_TEST(ask("GET", "/", "", {{"If-None-Match", "\"0\", W/\"1\""}}).status == 304);
+  BOOST_TEST(ask("GET", "/", "", {{"If-None-Match", "\"0\""}}).status == 200);
+  for (const char* target : {"/assets/", "/assets/main-3.js", "/assets", "/index.html", "/assets/main-2.js/x"})
+    check_problem(ask("GET", target), 404);
+  BOOST_TEST(ask("POST", "/").status == 405);
+}
+
 BOOST_AUTO_TEST_CASE(tokens_guard_v1_alone) {
   deps.tokens = {"secret-1", "secret-2"};
-  deps.page_html = "<html>";
+  deps.page = the_page;
   const Got answer = ask("GET", "/v1/orders");
   check_problem(answer, 401);
   BOOST_TEST(answer.headers.contains("WWW-Authenticate"));
