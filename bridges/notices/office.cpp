@@ -78,7 +78,7 @@ class Office : public Self::base {
             [this, key](const FoundRow& found) {
               if (!found.ok || !found.row) return give_up(key);  // not read yet, perhaps: it is asked again
               try {
-                hand_over(key, d_.codec->read_notice(found.row->doc).extras);
+                hand_over(key, d_.codec->read_notice(*found.row).extras);
               } catch (const std::exception&) {
                 give_up(key);
               }

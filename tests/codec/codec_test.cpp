@@ -722,7 +722,7 @@ BOOST_AUTO_TEST_CASE(the_other_rows_come_back) {
   n.state = notification::State::sending;
   n.channels = {{"email", true, notification::Delivery::sending}, {"sms", true, notification::Delivery::failed, "expired"}};
   n.extras = R"("contact":{"email":"a@b"})";
-  n2 = codec.read_notice(codec.write(n));
+  n2 = codec.read_notice(row_of(n));
   BOOST_TEST((n2.channels == n.channels && n2.extras == n.extras && n2.state == n.state));
 }
 

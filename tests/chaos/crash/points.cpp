@@ -83,6 +83,7 @@ StoreActor::behavior_type store(StoreActor::pointer self, StoreActor real, RoleI
       [=](Load& m) { return self->delegate(real, std::move(m)); },
       [=](LoadParked& m) { return self->delegate(real, std::move(m)); },
       [=](ReadOutbox& m) { return self->delegate(real, std::move(m)); },
+      [=](FindPlaced& m) { return self->delegate(real, std::move(m)); },
       [=](Place& m) {
         return ask<Placed>(self, real, std::move(m), [=](const Placed& placed) {
           if (std::any_of(placed.results.begin(), placed.results.end(), [](const PlacedOne& one) { return one.result == PlaceResult::placed; }))
