@@ -68,6 +68,7 @@ std::optional<Outcome> World::execute(RoleId role, int node, const Act& act, Sha
     default:
       outcome.emplace();
       outcome->answer = Answer::done;
+      outcome->reference = act.channel;
   }
   if (!outcome) return {};
   outcome->key = act.key;
