@@ -55,7 +55,7 @@ async function place(page, product, quantity, payment = "") {
   await page.getByLabel("Quantity").fill(String(quantity));
   await page.getByLabel("Payment token").selectOption(payment);
   await page.getByRole("button", { name: "Place order" }).click();
-  await page.waitForFunction((old) => location.href !== old && location.hash.startsWith("#/orders/"), before);
+  await page.waitForURL((url) => url.href !== before && url.hash.startsWith("#/orders/"));
 }
 
 try {
@@ -129,7 +129,8 @@ try {
     holds("an order of several lines ships");
 
     await page.getByLabel("Status").selectOption("payment_failed");
-    await page.waitForFunction(() => document.querySelectorAll("[aria-label='Table of orders'] tbody tr").length === 1);
+    await page.locator("[aria-label='Table of orders'] tbody tr").nth(1).waitFor({ state: "detached" });
+    assert.equal(await page.locator("[aria-label='Table of orders'] tbody tr").count(), 1);
     holds("the list is filtered by status");
     await leave();
   }
