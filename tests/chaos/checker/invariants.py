@@ -143,7 +143,7 @@ def i13_notices(e):
     told = collections.defaultdict(lambda: collections.defaultdict(list))
     for row in e.table("notification", "notices"):
         doc = json.loads(row["doc"])
-        told[doc["order_id"]][doc["occasion"], doc["channel"]].append(doc["text"])
+        told[row["key"].split("/")[0]][doc["occasion"], doc["channel"]].append(doc["text"])
     for order_id, row in e.orders.items():
         for (occasion, _), texts in told[order_id].items():
             if len(texts) > 1:
