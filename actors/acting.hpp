@@ -26,8 +26,9 @@ void close_act(State& row) {
 template <class State>
 [[nodiscard]] bool act_again(State& row, const Input& input, const Settings& settings, Millis now) {
   if (row.act_due == 0) return false;
-  if (!std::holds_alternative<Resume>(input) && !(std::holds_alternative<Due>(input) && row.act_due <= now)) return false;
-  row.act_delay = std::clamp<Millis>(2 * row.act_delay, settings.act_first, settings.act_last);
+  const auto* due = std::get_if<Due>(&input);
+  if (!std::holds_alternative<Resume>(input) && !(due && row.act_due <= now)) return false;
+  row.act_delay = std::clamp<Millis>(settings.act_first << (due ? std::clamp(due->again, 0, 19) + 1 : 1), settings.act_first, settings.act_last);
   row.act_due = now + row.act_delay;
   return true;
 }

@@ -133,6 +133,7 @@ struct Acts {
   ShardActor reply_to;
   ShardId shard;
   Epoch epoch = 0;
+  Millis at = 0;  // the rows that decided them are at least as new as this
   std::vector<Act> acts;
 };
 

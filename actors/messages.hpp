@@ -96,7 +96,9 @@ inline constexpr std::string_view forgotten = "forgotten";
 
 // ---- what happens to one row -----------------------------------------------------------------------------------------
 
-struct Due { bool caught_up = false; };  // a deadline; caught_up: everything in the log has been read (rule 12)
+/// A deadline. caught_up: everything in the log has been read (rule 12); again: how often the row's act was repeated since
+/// the row changed last.
+struct Due { bool caught_up = false; int again = 0; };
 struct Resume { bool lost = false; };    // the shard was taken: act again; a log was lost: ask again, too (rule 10)
 /// report: the outside says by itself what became of an act (a callback); answered when that is durable.
 enum class CommandKind : std::uint8_t { cancel, retry, report };

@@ -157,7 +157,8 @@ class Shard : public ShardActor::base {
       if (d_.port || d_.role->resumes(wake.state)) wakes_.push_back({wake.key, Resume{}});
     }
     for (Quarantine& quarantine : taken.quarantines) {
-      slots_.set_aside(slots_.at(quarantine.key), std::move(quarantine));
+      Slot& slot = slots_.at(quarantine.key);  // before it is moved from
+      slots_.set_aside(slot, std::move(quarantine));
     }
     phase_ = Phase::idle;
     if (d_.taken) d_.taken(epoch_);
@@ -320,6 +321,7 @@ class Shard : public ShardActor::base {
     outcomes_.clear();
     for (std::size_t n = 0; n < limits::turn_wakes_max && !wakes_.empty(); ++n) {
       Slot* slot = slots_.find(wakes_.front().first);
+      if (slot) ask_the_store(*slot);
       if (!slot || !slot->quarantine) input(wakes_.front().first, wakes_.front().second);
       wakes_.pop_front();
     }
@@ -335,7 +337,10 @@ class Shard : public ShardActor::base {
     }
     if (old_records_ == 0) reset_positions();
     for (Slot* slot : slots_.due(now, limits::turn_records_max))
-      if (!slot->quarantine) input(slot->key, Due{false});
+      if (!slot->quarantine) {
+        ask_the_store(*slot);
+        input(slot->key, Due{false, slot->again++});
+      }
     if (caught_up_)
       for (Slot* slot : slots_.due_caught_up(now, limits::turn_records_max))
         if (!slot->quarantine) input(slot->key, Due{true});
@@ -353,6 +358,12 @@ class Shard : public ShardActor::base {
   }
 
   void input(const std::string& key, Input what) { work_of(key).inputs.push_back(std::move(what)); }
+
+  /// An act is repeated on the store's word alone. A foreign program may have brought its records of one order to two shards
+  /// (rule 9); what the other one recorded, this one has not seen, and what it remembers may be long over.
+  void ask_the_store(Slot& slot) {
+    if (slot.entity) slot.drop();
+  }
 
   void collect_next() {
     turn_records_.push_back(std::move(records_.front()));
@@ -724,7 +735,10 @@ class Shard : public ShardActor::base {
       slot.work = -1;
       if (work.redrive) redrives_.erase(slot.key);
       if (work.died) continue;
-      if (work.change.changed) ++slot.version;
+      if (work.change.changed) {
+        ++slot.version;
+        slot.again = 0;
+      }
       slot.open = work.change.open;
       slots_.set_due(slot, work.change.due, work.change.due_caught_up);
     }
@@ -772,7 +786,7 @@ class Shard : public ShardActor::base {
     promises_.erase(it);
   }
 
-  void send_acts(std::vector<Act> acts) { caf::anon_send(d_.port, Acts{this, d_.id, epoch_, std::move(acts)}); }
+  void send_acts(std::vector<Act> acts) { caf::anon_send(d_.port, Acts{this, d_.id, epoch_, now_, std::move(acts)}); }
 
   void publish(Sequence sequence, std::shared_ptr<const std::vector<Outgoing>> outgoing) {
     if (unpublished_.emplace(sequence, outgoing).second) unpublished_records_ += outgoing->size();

@@ -31,6 +31,7 @@ struct Slot {
   std::optional<Row> row;            // loaded, for the actor that is to be spawned
   std::optional<Quarantine> quarantine;
   int work = -1;                     // its place in the running turn
+  int again = 0;                     // how often its act was repeated since the row changed
 
   /// Forgets what was decided beyond the store (rule 14).
   void drop() {

@@ -288,6 +288,7 @@ class Node {
       stock.url = o_.redis_url;
       stock.prefix = o_.kafka_group_prefix;
       stock.ledger = stores_[RoleId::inventory];
+      stock.clock = wall_clock;
       stock.held_of = [codec = codec_](const std::string& doc) {
         Row row;
         row.state = inventory::to_string(inventory::State::reserved);

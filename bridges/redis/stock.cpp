@@ -88,6 +88,7 @@ struct StockState {
   Gate gate_ = Gate::closed;
   Instance instance_;                     // as seen when the connection was verified last
   StockIdentity verified_;                // the pair in force; only while the gate is open
+  Millis verified_at_ = 0;                // since when this pair was seen to be in force
   StockIdentity settling_;                // the pair that the ledger was asked to open
   std::string why_ = "stock: not connected yet", refusal_;  // why closed; why Redis refused the last call
   std::uint64_t looks_ = 0, attempt_ = 0;
@@ -145,6 +146,9 @@ void StockState::flush() {
   std::optional<std::pair<int, Epoch>> told;       // the epoch that stands in the last call
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const std::pair epoch(batch[i].shard.partition, batch[i].epoch);
+    // What was decided on rows from before the counters were built may be over, and its key in Redis gone with the instance
+    // before: a reservation would be made anew, for nobody. Its shard reads the row again and asks again.
+    if (batch[i].at <= verified_at_) continue;
     for (std::size_t j = 0; j < batch[i].acts.size(); ++j) {
       if (calls.empty() || calls.back().full()) {
         calls.emplace_back(*keys_, verified_.generation);
@@ -378,7 +382,9 @@ void StockState::settled(const Done& done) {
 }
 
 void StockState::open(std::int64_t generation) {
-  verified_ = {instance_.run_id, generation};
+  const StockIdentity pair{instance_.run_id, generation};
+  if (pair != verified_) verified_at_ = options_.clock();
+  verified_ = pair;
   gate_ = Gate::open;
   finish_claim(*connection_, *keys_, generation);
   if (!tell_epochs() && gate_ != Gate::open) return;

@@ -83,6 +83,7 @@ struct StockOptions {
   StoreActor ledger;                                             // inventory's store
   std::function<HeldLines(const std::string& doc)> held_of;      // reads a row's doc; may throw
   std::function<void()> on_open;                                 // the gate has opened; may be empty
+  WallClock clock;                                               // the one of the shards
   Timeouts timeouts;                                             // of the connection
   std::chrono::milliseconds look_interval{1000};                 // an idle instance is looked at so often
 };

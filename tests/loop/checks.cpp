@@ -154,11 +154,25 @@ void World::check_stock_at_end(const std::map<std::string, std::int64_t>& sold) 
   auto& ledger = stores[RoleId::inventory];
   for (auto& [product, total] : ledger.products) {
     const auto n = redis.products[product];
-    if (n.reserved != total.reserved || n.sold != total.sold || n.stocked != total.stocked) throw Violation("stock differs from the ledger: " + product);
+    if (n.reserved != total.reserved || n.sold != total.sold || n.stocked != total.stocked)
+      throw Violation("stock differs from the ledger: " + product + ", Redis has " + std::to_string(n.reserved) + " reserved, " + std::to_string(n.sold) +
+                      " sold of " + std::to_string(n.stocked) + ", the ledger " + std::to_string(total.reserved) + ", " + std::to_string(total.sold) + " of " +
+                      std::to_string(total.stocked) + who_differs());
     if (n.reserved != 0) throw Violation("a reservation without an open order: " + product);
     auto it = sold.find(product);
     if (n.sold != (it == sold.end() ? 0 : it->second)) throw Violation("sold is not what was shipped: " + product);
   }
+}
+
+/// Orders whose reservation is another one in Redis than in the ledger.
+std::string World::who_differs() {
+  std::string said;
+  for (auto& [key, order] : redis.orders) {
+    auto row = stores[RoleId::inventory].rows.find(key);
+    std::string state = row == stores[RoleId::inventory].rows.end() ? "nothing" : row->second.row.state;
+    if (order.state != state) said += "; " + key + " is " + order.state + " in Redis, " + state + " in the ledger";
+  }
+  return said;
 }
 
 void World::check_records_at_end() {

@@ -87,12 +87,18 @@ struct StockPortActor {
     auto waiting = std::exchange(port.waiting_, {});
     World& world = port.world_;
     for (const Acts& acts : waiting) {
+      if (acts.at <= port.seen_at_ && !world.with(Switch::acts_of_before_a_rebuild)) {
+        world.hit("rule 8: an act from before the counters were built");
+        continue;
+      }
       auto answer = [reply_to = acts.reply_to, epoch = acts.epoch](std::optional<Outcome> outcome) {
         if (outcome) caf::anon_send(reply_to, Outcomes{epoch, {std::move(*outcome)}});
       };
       for (const Act& act : acts.acts) {
         if (world.chance(world.faults.act_lost)) { world.fault("act lost"); continue; }
-        auto once = [&world, node = port.node_, act, shard = acts.shard, epoch = acts.epoch] {
+        // A call that was sent carries its pair: on its way for long, it comes to a stranger.
+        auto once = [&world, node = port.node_, act, shard = acts.shard, epoch = acts.epoch, pair = port.pair()]() -> std::optional<Outcome> {
+          if (world.stock_port(node).pair() != pair && !world.with(Switch::stale_generation_accepted)) return {};
           return world.execute(RoleId::inventory, node, act, shard, epoch);
         };
         if (world.chance(world.faults.act_late)) {
@@ -144,6 +150,8 @@ struct StockPortActor {
     port->generation_ = generation;
     if (!port->connected()) return;
     port->open_ = true;
+    if (port->seen_ != port->pair()) port->seen_at_ = world.now();
+    port->seen_ = port->pair();
     for (auto& [partition, epoch] : port->epochs_) world.redis.epochs[partition] = std::max(world.redis.epochs[partition], epoch);
     flush(*port);
   }
@@ -197,6 +205,7 @@ bool StockPort::fill(const LedgerSnapshot& ledger) {
   }
   for (const std::string& id : ledger.hands) next.hands[id] = "done";
   redis = std::move(next);
+  if (world_.options().story) world_.say("Redis is rebuilt, generation " + std::to_string(redis.generation));
   world_.check_stock();
   return true;
 }
@@ -218,6 +227,7 @@ std::optional<Outcome> StockPort::ask(const Act& act, ShardId shard, Epoch epoch
   if (epoch < known) return world_.hit("rule 9: Redis refuses a former owner"), std::nullopt;
   known = epoch;
   std::string said = script(world_, act);
+  if (world_.options().story) world_.say("Redis: " + std::string(to_string(act.step)) + " of " + act.key + " for " + to_string(shard) + ": " + said);
   world_.check_stock();
   Outcome outcome;
   outcome.answer = Answer::done;
@@ -240,6 +250,7 @@ std::optional<std::pair<bool, StockIdentity>> StockPort::change(const std::strin
   if (said.empty() || world_.with(Switch::restock_not_absorbed)) {
     auto& numbers = world_.redis.products[product.value];
     said = numbers.available + delta < 0 ? "refused" : "done";
+    if (world_.options().story) world_.say("Redis: " + id + ", " + std::to_string(delta) + " of " + product.value + ": " + said);
     if (said == "done") {
       numbers.available += delta;
       numbers.stocked += delta;

@@ -20,6 +20,8 @@ class StockPort {
   void announce(int partition, Epoch epoch);
   /// An act at Redis, if the gate is open; nothing: nobody knows what became of it.
   std::optional<Outcome> ask(const Act& act, ShardId shard, Epoch epoch);
+  /// The pair that a call carries.
+  [[nodiscard]] StockIdentity pair() const { return {"run-" + std::to_string(run_), generation_}; }
   /// A change by hand: whether it was applied, and by whom; nothing: unknown.
   std::optional<std::pair<bool, StockIdentity>> change(const std::string& id, const ProductId& product, std::int64_t delta);
   void end() { actor_ = nullptr; }
@@ -27,7 +29,6 @@ class StockPort {
  private:
   friend struct StockPortActor;
   [[nodiscard]] bool connected();
-  [[nodiscard]] StockIdentity pair() const { return {"run-" + std::to_string(run_), generation_}; }
   bool fill(const LedgerSnapshot& ledger);
 
   World& world_;
@@ -36,6 +37,8 @@ class StockPort {
   bool open_ = false, asking_ = false;
   int run_ = 0;                     // of the connection
   std::int64_t generation_ = 0;     // the verified one
+  StockIdentity seen_;              // the pair that was verified last, and when
+  Millis seen_at_ = 0;
   std::map<int, Epoch> epochs_;
   std::vector<Acts> waiting_;
 };

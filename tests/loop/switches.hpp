@@ -17,7 +17,8 @@ enum class Switch : std::uint8_t {
   stale_generation_accepted, attempt_grows_on_unknown, passivated_order_forgets_deadline, assignor_roundrobin,
   // rules taken away
   no_outbox_replay, loss_of_one_shard_alone, no_asking_after_loss, no_fingerprint, lost_commit_taken_for_done,
-  accepted_before_durable, released_answers_reserved, refund_not_absorbed, doors_orders_not_looked_for
+  accepted_before_durable, released_answers_reserved, refund_not_absorbed, doors_orders_not_looked_for,
+  acts_of_before_a_rebuild
 };
 
 struct Switched {
@@ -50,6 +51,7 @@ inline constexpr std::array switches{
     Switched{Switch::released_answers_reserved, "released-answers-reserved", false},
     Switched{Switch::refund_not_absorbed, "refund-not-absorbed", false},
     Switched{Switch::doors_orders_not_looked_for, "doors-orders-not-looked-for", false},
+    Switched{Switch::acts_of_before_a_rebuild, "acts-of-before-a-rebuild", false},
 };
 
 [[nodiscard]] constexpr std::optional<Switch> switch_named(std::string_view name) {

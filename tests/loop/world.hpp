@@ -183,6 +183,7 @@ class World {
   [[nodiscard]] bool hopeless(const order::Order& order) const;
   void check_order(const Plan& plan, std::map<std::string, std::int64_t>& sold);
   void check_stock_at_end(const std::map<std::string, std::int64_t>& sold);
+  [[nodiscard]] std::string who_differs();
   void check_records_at_end();
   void check_notices(const Plan& plan, const order::Order& order);
 
