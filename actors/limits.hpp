@@ -33,6 +33,7 @@ inline constexpr std::chrono::milliseconds ask_again_first = 30s;     // rule 12
 inline constexpr std::chrono::milliseconds ask_again_last = 5min;     // rule 12
 inline constexpr std::chrono::milliseconds act_again_first = 1s;      // an act of our own port without an answer
 inline constexpr std::chrono::milliseconds act_again_last = 1min;
+inline constexpr std::chrono::milliseconds act_age_max = 10min;       // decided on an older row: not done; Redis keeps a key for an hour
 inline constexpr std::chrono::milliseconds store_timeout = 20s;       // then the same turn is handed in again
 inline constexpr std::chrono::milliseconds take_backoff = 500ms;      // before a fenced shard that is still assigned takes again
 inline constexpr std::chrono::milliseconds status_grace = 5min;       // rule 10: inventory asks after payment-ttl plus this

@@ -573,6 +573,9 @@ class Shard : public ShardActor::base {
     bool moved = turn_->next != positions_;
     bool writes = moved || turn_->lost || !turn_->rows.empty() || !turn_->dead.empty() || !turn_->parked.empty() ||
                   !turn_->unparked.empty() || !turn_->quarantines.empty() || !outgoing_->empty();
+    // Acts that are done again were decided by an earlier turn. The store is asked all the same whether this is still the
+    // owner: its acts would be refused for ever, and a shard without records would not find out why.
+    writes = writes || !acts_.empty();
     if (!outgoing_->empty()) {
       turn_->sequence = sequence_ + 1;
       turn_->outgoing = outgoing_;
@@ -584,10 +587,7 @@ class Shard : public ShardActor::base {
     // A loss counts as acted upon when everything was published again and every question of it is in the outbox.
     bool acted = !replaying_ && replay_due_ == 0 && (!replays_asking_ || wakes_.empty());
     turn_->losses_seen = acted ? losses_seen_ : losses_done_;
-    if (!writes) {  // acts that are done again were decided by an earlier turn
-      finish_turn();
-      return;
-    }
+    if (!writes) return finish_turn();
     commit();
   }
 

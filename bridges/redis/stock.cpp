@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "actors/harden.hpp"
+#include "actors/limits.hpp"
 #include "bridges/redis/script.hpp"
 
 namespace cartwright::redis {
@@ -73,6 +74,7 @@ struct StockState {
   void settled(const Done& done);
   void open(std::int64_t generation);
   void check_instance();
+  void check_ledger();
   [[nodiscard]] bool tell_epochs();
   void answer(Acts& acts, std::vector<Outcome>&& outcomes) const;
 
@@ -141,14 +143,15 @@ void StockState::flush() {
   std::vector<Acts> batch(std::make_move_iterator(waiting_.begin()), std::make_move_iterator(waiting_.end()));
   waiting_.clear();
   waiting_acts_ = 0;
+  const Millis oldest = std::max(verified_at_, options_.clock() - limits::act_age_max.count());
   std::vector<ScriptCall> calls;
   std::vector<std::vector<Place>> places;
   std::optional<std::pair<int, Epoch>> told;       // the epoch that stands in the last call
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const std::pair epoch(batch[i].shard.partition, batch[i].epoch);
-    // What was decided on rows from before the counters were built may be over, and its key in Redis gone with the instance
-    // before: a reservation would be made anew, for nobody. Its shard reads the row again and asks again.
-    if (batch[i].at <= verified_at_) continue;
+    // What was decided on rows of long ago, or from before the counters were built, may be over, and its key in Redis gone:
+    // a reservation would be made anew, for nobody. Its shard reads the row again and asks again.
+    if (batch[i].at <= oldest) continue;
     for (std::size_t j = 0; j < batch[i].acts.size(); ++j) {
       if (calls.empty() || calls.back().full()) {
         calls.emplace_back(*keys_, verified_.generation);
@@ -319,8 +322,20 @@ void StockState::check_instance() {
     const auto probe = connection_->run({"SET", keys_->prefix() + "probe", "1", "EX", "60"});
     if (probe.ok()) refusal_.clear();
   }
+  check_ledger();
   backoff_ = 0ms;
   schedule(options_.look_interval);
+}
+
+/// Whether the ledger still knows this instance. A node that began to build because of what it saw a moment too late, and died,
+/// leaves it without one, and no outcome of ours would be recorded any more.
+void StockState::check_ledger() {
+  self_->request(options_.ledger, identity_timeout, ReadIdentity{})
+      .then([this, pair = verified_](const Identity& identity) {
+              if (gate_ == Gate::open && verified_ == pair && identity.ok && identity.pair != pair)
+                close("stock: the ledger knows another instance; somebody began to build");
+            },
+            [](const caf::error&) {});  // asked again by the next look
 }
 
 template <class Answer, class Question, class Then>

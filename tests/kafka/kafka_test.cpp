@@ -670,8 +670,22 @@ BOOST_AUTO_TEST_CASE(a_broker_that_is_away_may_come_back_and_a_wrong_setting_may
   auto wrong = ensure_topics(options, {}, 4, 1s);
   BOOST_REQUIRE(wrong.error);
   BOOST_CHECK(wrong.error->misconfigured);
-  options.properties = {{"acks", "1"}};  // what is right depends on it
-  BOOST_CHECK_THROW(ProducerClient(options, {}, 4), Failure);
+}
+
+BOOST_AUTO_TEST_CASE(rule_15_what_nothing_is_lost_by_is_not_the_users_to_change) {
+  ClientOptions options;
+  options.brokers = "127.0.0.1:1";
+  const kafka::Settings protected_of_producers{{"acks", "1"}, {"enable.idempotence", "false"}};
+  for (const auto& setting : protected_of_producers) {
+    options.properties = {setting};
+    BOOST_CHECK_THROW(ProducerClient(options, {}, 4), Failure);
+  }
+  const kafka::Settings protected_of_consumers{{"partition.assignment.strategy", "roundrobin"}, {"enable.auto.commit", "true"}, {"enable.auto.offset.store", "true"},
+                                        {"auto.offset.reset", "latest"}, {"group.id", "another"}};
+  for (const auto& setting : protected_of_consumers) {
+    options.properties = {setting};
+    BOOST_CHECK_THROW(RoleConsumer(options, RoleId::payment, {}, std::make_shared<TinyCodec>(), {}), Failure);
+  }
 }
 
 }  // namespace

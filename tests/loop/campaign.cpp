@@ -25,7 +25,7 @@ std::vector<std::string> never_met(const Hits& hits) {
       "commit done, answer lost", "commit fails", "conflicting order.placed", "door's record never written", "fenced", "FLUSHALL",
       "foreign answer before its question", "foreign answer misplaced", "foreign answer twice", "load fails", "node crashes",
       "old record again", "publish done in part", "publish fails", "record twice", "Redis comes back empty",
-      "Redis comes back older", "shard killed", "shard revoked", "store silent", "stranger's record", "take done, answer lost",
+      "Redis comes back older", "shard killed", "shard revoked", "store silent", "stranger's record", "stranger's untimely answer", "take done, answer lost",
       "take fails", "a topic is lost", "the broker loses its logs", "zombie", "zombie wakes",
       // rules
       "rule 1: accepted when it is durable", "rule 2: acted on what was committed", "rule 2: published what was committed",

@@ -55,29 +55,45 @@ bool World::hopeless(const order::Order& order) const {
   return only_never || only_foreign;
 }
 
-bool World::quiet() {
-  if (!late_.empty() || !unowned_.empty()) return false;
+std::string World::unrest() {
+  if (!late_.empty()) return "a call is under way";
+  if (!unowned_.empty()) return to_string(*unowned_.begin()) + " has no owner";
   for (auto& program : programs_)
-    if (program->lags()) return false;
+    if (program->lags()) return "a foreign program lags";
   for (const HandPlan& hand : hands_)
-    if (hand.phase != 2) return false;
+    if (hand.phase != 2) return "the change " + hand.id + " is not settled";
   for (auto& [role, store] : stores) {
     if (foreign(role)) continue;
-    if (!store.quarantines.empty()) return false;
+    std::string of = std::string(to_string(role)) + ": ";
+    if (!store.quarantines.empty()) return of + store.quarantines.begin()->first + " is set aside: " + store.quarantines.begin()->second.second.reason;
     for (auto& [key, stored] : store.rows) {
       if (!stored.row.open) continue;
       if (role == RoleId::order && hopeless(codec_->read_order(stored.row))) continue;
       if (role == RoleId::payment && codec_->read_charge(stored.row).token == "tok_never") continue;
-      return false;
+      return of + key + " is still open, " + stored.row.state;
     }
     for (int p = 0; p < settings_.partitions; ++p)
       for (Topic topic : topics_read_by(role)) {
         auto it = store.shards[p].positions.find(topic);
-        if ((it == store.shards[p].positions.end() ? 0 : it->second.next) != log.size(topic, p)) return false;
+        if ((it == store.shards[p].positions.end() ? 0 : it->second.next) != log.size(topic, p))
+          return of + "has not read all of " + std::string(to_string(topic)) + "/" + std::to_string(p);
       }
   }
-  return foreign(RoleId::inventory) ||
-         stores[RoleId::inventory].verified == StockIdentity{"run-" + std::to_string(redis.run), redis.generation};
+  if (std::string record = unpublished(); !record.empty()) return "committed and never published: " + record;
+  if (foreign(RoleId::inventory) || stores[RoleId::inventory].verified == StockIdentity{"run-" + std::to_string(redis.run), redis.generation}) return "";
+  return "Redis is not verified";
+}
+
+/// A record of an outbox that was never written; a turn whose answer was lost is handed in again after a while, and published then.
+std::string World::unpublished() {
+  for (auto& [role, store] : stores) {
+    if (foreign(role)) continue;
+    for (auto& [p, shard] : store.shards)
+      for (auto& [sequence, entry] : shard.outbox)
+        for (const Outgoing& record : *entry.second)
+          if (!log.was_written(record)) return record.topic + " of " + record.order;
+  }
+  return "";
 }
 
 void World::check_end() {
@@ -192,11 +208,9 @@ void World::check_records_at_end() {
     if (foreign(role)) continue;
     for (auto& [p, shard] : store.shards) {
       if (!shard.outbox.empty() && shard.published > shard.outbox.rbegin()->first) throw Violation("watermark beyond the outbox");
-      for (auto& [sequence, entry] : shard.outbox)
-        for (const Outgoing& record : *entry.second)
-          if (!log.was_written(record)) throw Violation("committed and never published: " + record.topic + " of " + record.order);
     }
   }
+  if (std::string record = unpublished(); !record.empty()) throw Violation("committed and never published: " + record);
   for (auto& [order, number] : tracking)
     if (!numbers.insert(number).second) throw Violation("a tracking id twice: " + number);
 }

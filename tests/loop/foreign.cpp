@@ -97,7 +97,7 @@ void Foreign::payment(const Event& e) {
     if (key.answer == Answer::unknown) world_.fault("foreign answer before its question");
   }
   if (key.answer == Answer::unknown) {
-    key.answer = fingerprint(e.order.value) % 5 == 0 && !early ? Answer::refused : Answer::done;
+    key.answer = fingerprint(e.order.value) % 5 == 0 ? Answer::refused : Answer::done;
     if (key.answer == Answer::done) {
       key.amount = amount;
       key.txn = "foreign-" + e.order.value;

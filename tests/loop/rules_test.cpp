@@ -1,5 +1,5 @@
 // The sixteen rules of the design, each shown once, by name, in a world where nothing goes wrong but what the test makes go wrong. Rules
-// 15 and 16 are those of the clients of Kafka and SQLite: tests/kafka and tests/store have them.
+// 15 and 16 are those of the clients of Kafka and SQLite: tests/kafka, tests/store and end_to_end/node_edges have them.
 
 #include <boost/test/unit_test.hpp>
 
@@ -171,6 +171,21 @@ BOOST_AUTO_TEST_CASE(rule_11_a_record_that_ends_the_process_is_put_aside_and_the
   BOOST_TEST(dead.at(0).cause.starts_with("crash"));
   BOOST_TEST(dead.at(0).record->event.order.value == deadly.id.value);
   BOOST_TEST(ends(world, other, "shipped"));
+}
+
+BOOST_AUTO_TEST_CASE(rule_11_an_order_that_was_set_aside_is_tried_again_by_the_next_owner_of_its_shard) {
+  World world(calm());
+  Plan& plan = world.plan(two_apples(), "tok_ok", false);
+  Plan& other = world.plan(two_apples());
+  world.make_ill(plan.id, true);  // its actor dies of whatever it is told
+  world.place(plan);
+  world.place(other);
+  BOOST_TEST(world.run_until([&] { return world.stores[RoleId::order].quarantines.contains(plan.id.value); }));
+  BOOST_TEST(ends(world, other, "shipped"));
+  world.restart_cleanly();
+  world.make_ill(plan.id, false);
+  BOOST_TEST(ends(world, plan, "shipped"));
+  BOOST_TEST(world.stores[RoleId::order].quarantines.empty());
 }
 
 BOOST_AUTO_TEST_CASE(rule_12_a_wait_without_an_answer_ends_by_time_once_the_log_is_read) {

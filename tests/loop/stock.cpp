@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "actors/harden.hpp"
+#include "actors/limits.hpp"
 
 namespace cartwright::loop {
 
@@ -87,8 +88,9 @@ struct StockPortActor {
     auto waiting = std::exchange(port.waiting_, {});
     World& world = port.world_;
     for (const Acts& acts : waiting) {
-      if (acts.at <= port.seen_at_ && !world.with(Switch::acts_of_before_a_rebuild)) {
-        world.hit("rule 8: an act from before the counters were built");
+      if (acts.at <= std::max(port.seen_at_, world.now() - limits::act_age_max.count()) && !world.with(Switch::acts_of_before_a_rebuild)) {
+        world.hit("rule 8: an act that was decided on an old row");
+        if (world.options().story) world.say("Redis: not done, decided on an old row: acts of " + to_string(acts.shard) + " for " + acts.acts.front().key);
         continue;
       }
       auto answer = [reply_to = acts.reply_to, epoch = acts.epoch](std::optional<Outcome> outcome) {
@@ -117,7 +119,7 @@ struct StockPortActor {
   static void look(Self::pointer self, const std::shared_ptr<StockPort>& port) {
     look_later(self);
     World& world = port->world_;
-    if (port->open_ && port->connected()) return;
+    if (port->open_ && port->connected()) return look_at_ledger(self, port);
     port->open_ = false;
     if (port->asking_) return;
     port->asking_ = true;
@@ -143,6 +145,17 @@ struct StockPortActor {
       }, failed);
     }, failed);
     static_cast<void>(world);
+  }
+
+  /// Whether the ledger still knows the instance: another node may have begun to build, and died.
+  static void look_at_ledger(Self::pointer self, const std::shared_ptr<StockPort>& port) {
+    self->request(port->world_.store_actor(RoleId::inventory), 5s, ReadIdentity{}).then(
+        [port, pair = port->pair()](const Identity& identity) {
+          if (!port->open_ || port->pair() != pair || !identity.ok || identity.pair == pair) return;
+          port->world_.hit("rule 8: the ledger no longer knows the instance");
+          port->open_ = false;
+        },
+        [](const caf::error&) {});
   }
 
   static void opened(const std::shared_ptr<StockPort>& port, std::int64_t generation) {
@@ -224,7 +237,11 @@ std::optional<Outcome> StockPort::ask(const Act& act, ShardId shard, Epoch epoch
     return {};
   }
   Epoch& known = world_.redis.epochs[shard.partition];
-  if (epoch < known) return world_.hit("rule 9: Redis refuses a former owner"), std::nullopt;
+  if (epoch < known) {
+    world_.hit("rule 9: Redis refuses a former owner");
+    if (world_.options().story) world_.say("Redis: refuses " + to_string(shard) + " under epoch " + std::to_string(epoch));
+    return {};
+  }
   known = epoch;
   std::string said = script(world_, act);
   if (world_.options().story) world_.say("Redis: " + std::string(to_string(act.step)) + " of " + act.key + " for " + to_string(shard) + ": " + said);

@@ -141,6 +141,10 @@ class World {
     else away_.erase(role);
   }
   [[nodiscard]] bool is_away(RoleId role) const { return away_.contains(role); }
+  void make_ill(const OrderId& order, bool ill) {
+    if (ill) ill_.insert(order.value);
+    else ill_.erase(order.value);
+  }
   void poison_process(const OrderId& order) { killers_.insert(order.value); }
 
   std::map<RoleId, StoreState> stores;
@@ -179,7 +183,10 @@ class World {
   void make_fault();
   void place_at_door(Plan& plan);
   void write_stray();
-  [[nodiscard]] bool quiet();
+  void write_untimely(const Plan& plan);
+  /// Why the world is not at rest; empty: it is.
+  [[nodiscard]] std::string unrest();
+  [[nodiscard]] std::string unpublished();
   [[nodiscard]] bool hopeless(const order::Order& order) const;
   void check_order(const Plan& plan, std::map<std::string, std::int64_t>& sold);
   void check_stock_at_end(const std::map<std::string, std::int64_t>& sold);
@@ -215,6 +222,7 @@ class World {
   std::deque<std::function<void()>> late_;
   std::deque<Plan> plans_;  // not moved: tests hold references
   std::vector<HandPlan> hands_;
+  std::set<std::string> ill_;         // orders whose actor dies of every input
   std::set<std::string> killers_;     // orders whose records end the process of inventory
   std::map<std::string, std::uint64_t> by_ce_id_;  // topic and ce_id of what we wrote: its bytes
   std::map<std::string, std::string> question_ids_;  // topic and order of a question: its ce_id

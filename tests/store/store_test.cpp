@@ -988,7 +988,7 @@ StoreError::Kind failure(Fixture& f, int partitions = 4) {
 
 using namespace store_test;
 
-BOOST_AUTO_TEST_CASE(a_second_owner_of_the_same_files_is_refused) {
+BOOST_AUTO_TEST_CASE(rule_16_a_second_owner_of_the_same_files_is_refused) {
   Fixture f("sqlite");
   BOOST_TEST((failure(f) == StoreError::Kind::locked));
   f.prepared.reset();
