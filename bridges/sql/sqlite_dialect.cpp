@@ -12,6 +12,7 @@
 #include <soci/sqlite3/soci-sqlite3.h>
 
 #include "bridges/sql/dialect.hpp"
+#include "bridges/sql/log_vfs.hpp"
 
 namespace cartwright::sql {
 
@@ -81,6 +82,7 @@ class SqliteDialect : public Dialect {
  public:
   explicit SqliteDialect(const StoreOptions& options) : role_(options.role), file_(file_of(options)) {
     leave_locking_to_us();
+    gather_log_writes();
   }
 
   std::string name() const override { return "sqlite"; }
