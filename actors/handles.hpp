@@ -98,6 +98,8 @@ using ReaderActor = caf::typed_actor<
     caf::replies_to<ListRows>::with<Loaded>,
     // The rows whose key begins with a prefix.
     caf::replies_to<RowsUnder>::with<Loaded>,
+    // A page of the rows that are set aside, and why.
+    caf::replies_to<ListSetAside>::with<SetAsideRows>,
     // One product of the catalogue; an empty list when it is unknown.
     caf::replies_to<FindProduct>::with<Products>,
     // A page of the catalogue.
@@ -237,6 +239,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::FindHistory)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::History)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::ListRows)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::RowsUnder)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::ListSetAside)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::SetAsideRows)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::FindProduct)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::ListProducts)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::Products)

@@ -111,6 +111,9 @@ struct Command {
 /// All that can happen to one row of a role.
 using Input = std::variant<std::shared_ptr<const Record>, Outcome, Due, Resume, Command>;
 
+/// What a CommandReply says of a retry that lets an order that was set aside be tried again.
+inline constexpr std::string_view retry_lifted = "lifted";
+
 /// What the caller of a command is told, once the turn is durable.
 struct CommandReply {
   std::uint64_t id = 0;
@@ -339,6 +342,10 @@ struct History { bool ok = false; std::vector<Transition> transitions; };
 struct ListRows { std::string state, owner, before; int limit = 0; };
 /// Rows whose key begins with `prefix`, in the order of keys.
 struct RowsUnder { std::string prefix; int limit = 0; };
+/// Rows that are set aside (rule 11), in the order of their keys, strictly above `after`.
+struct ListSetAside { std::string after; int limit = 0; };
+struct SetAside { Quarantine quarantine; std::int64_t records = 0; };  // records: how many wait behind it
+struct SetAsideRows { bool ok = false; std::vector<SetAside> rows; };
 struct FindProduct { ProductId product; };
 /// Products in the order of their ids, strictly above `after`.
 struct ListProducts { std::string after; int limit = 0; };

@@ -199,7 +199,7 @@ class Shard : public ShardActor::base {
       lifted.restarts = 0;
       lifted.until = d_.clock();  // the next tick
       slots_.set_aside(*slot, std::move(lifted));
-      promise.deliver(CommandReply{mine.id, 202, "lifted"});
+      promise.deliver(CommandReply{mine.id, 202, std::string(retry_lifted)});
       return promise;
     }
     promises_[mine.id] = promise;
@@ -631,7 +631,7 @@ class Shard : public ShardActor::base {
   void set_aside(Work& work, const std::string& why, bool died) {
     Slot& slot = *work.slot;
     int restarts = slot.quarantine ? slot.quarantine->restarts : 0;
-    if (died) ++restarts;
+    if (died) restarts = std::max(restarts + 1, deaths_of(slot));
     for (std::size_t i = work.stored; i < work.inputs.size(); ++i)  // a redrive's records are in the store already
       if (const auto* record = std::get_if<RecordPtr>(&work.inputs[i])) turn_->parked.push_back({slot.key, *record});
     for (const Input& what : work.inputs)
@@ -640,6 +640,14 @@ class Shard : public ShardActor::base {
     Millis wait = limits::take_backoff.count() << std::min(restarts, 6);
     quarantine(work, why, restarts, restarts > limits::restarts_max ? 0 : now_ + wait);
     complain("order " + slot.key + " failed and is set aside (" + std::to_string(restarts) + "): " + why);
+  }
+
+  /// How often a row's actor has died within the window, just now counted: one that dies again after every restart is given
+  /// up, also when it digested something in between.
+  int deaths_of(Slot& slot) const {
+    std::erase_if(slot.deaths, [&](Millis at) { return at <= now_ - limits::restart_window.count(); });
+    slot.deaths.push_back(now_);
+    return static_cast<int>(slot.deaths.size());
   }
 
   void quarantine(Work& work, const std::string& why, int restarts, Millis until) {
@@ -1004,6 +1012,7 @@ class Shard : public ShardActor::base {
     v.actors = children_.size();
     v.waiting = records_.size() + outcomes_.size() + wakes_.size();
     v.unpublished = unpublished_records_;
+    v.quarantined = slots_.aside();
     v.sequence = sequence_;
     v.published = published_;
     return v;

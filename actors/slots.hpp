@@ -32,6 +32,7 @@ struct Slot {
   std::optional<Quarantine> quarantine;
   int work = -1;                     // its place in the running turn
   int again = 0;                     // how often its act was repeated since the row changed
+  std::vector<Millis> deaths;        // when its actor died, within limits::restart_window
 
   /// Forgets what was decided beyond the store (rule 14).
   void drop() {
@@ -70,6 +71,7 @@ class Slots {
     aside_.clear();
     used_.clear();
     slots_.clear();
+    set_aside_ = 0;
   }
 
   /// Sets a slot aside, or changes why and until when; it has no other deadlines then.
@@ -78,11 +80,15 @@ class Slots {
     set_due(slot, 0, 0);
     if (quarantine.until != 0) aside_.insert({quarantine.until, &slot});
     slot.quarantine = std::move(quarantine);
+    ++set_aside_;
   }
   void lift(Slot& slot) {
     if (slot.quarantine && slot.quarantine->until != 0) aside_.erase({slot.quarantine->until, &slot});
+    if (slot.quarantine) --set_aside_;
     slot.quarantine.reset();
   }
+  /// How many are set aside.
+  [[nodiscard]] std::size_t aside() const { return set_aside_; }
   /// The slot that was set aside and is to be tried again first; null: none before `now`.
   [[nodiscard]] Slot* to_try_again(Millis now) const {
     return aside_.empty() || aside_.begin()->first > now ? nullptr : aside_.begin()->second;
@@ -143,6 +149,7 @@ class Slots {
   std::unordered_map<std::string, Slot> slots_;
   Deadlines plain_, caught_up_, aside_;
   std::list<Slot*> used_;
+  std::size_t set_aside_ = 0;
 };
 
 }  // namespace cartwright

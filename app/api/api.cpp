@@ -32,6 +32,7 @@ enum class Page : std::uint8_t {
   readyz,
   metrics,
   actors,
+  parked,
   orders,
   batch,
   order,
@@ -65,6 +66,7 @@ constexpr std::array routes = {
     Route{Page::readyz, {"readyz"}, {"GET"}, {}},
     Route{Page::metrics, {"metrics"}, {"GET"}, {}},
     Route{Page::actors, {"v1", "actors"}, {"GET"}, {}},
+    Route{Page::parked, {"v1", "parked"}, {"GET"}, RoleId::order},
     Route{Page::orders, {"v1", "orders"}, {"GET", "POST"}, RoleId::order},
     Route{Page::batch, {"v1", "orders:batch"}, {"POST"}, RoleId::order},
     Route{Page::order, {"v1", "orders", any}, {"GET"}, RoleId::order},
@@ -258,6 +260,7 @@ class Api {
       case Page::stock_list: return list_stock(request, responder);
       case Page::stock: return show_stock(request, responder);
       case Page::actors: return ask(Ask::What::actors, request, responder);
+      case Page::parked: return list_parked(request, responder);
       case Page::order: return ask(Ask::What::order, request, responder);
       case Page::history: return ask(Ask::What::history, request, responder);
       case Page::notifications: return ask(Ask::What::notifications, request, responder);
@@ -334,6 +337,11 @@ class Api {
     if (rows.owner.size() > limits::text_bytes_max)
       return responder.send(refused({400, "user_id: has " + std::to_string(limits::text_bytes_max) + " bytes at most", "user_id"}));
     caf::anon_send(clerk_, Ask{Ask::What::list, {}, {}, std::move(rows), responder});
+  }
+
+  void list_parked(const http::Request& request, const http::Responder& responder) const {
+    auto page = page_in(request, 'p', responder);
+    if (page) caf::anon_send(clerk_, Ask{Ask::What::parked, {}, {}, {{}, {}, std::move(page->second), page->first}, responder});
   }
 
   void list_stock(const http::Request& request, const http::Responder& responder) const {

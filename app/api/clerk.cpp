@@ -82,6 +82,7 @@ struct ClerkState {
       case Ask::What::notifications: return notifications(ask);
       case Ask::What::charges: return charges(ask);
       case Ask::What::list: return list(std::make_shared<Page>(Page{ask.list, ask.responder, {}, 0}));
+      case Ask::What::parked: return parked(ask);
       case Ask::What::cancel: return command(ask, CommandKind::cancel);
       case Ask::What::retry: return command(ask, CommandKind::retry);
       case Ask::What::actors: return actors(ask.responder);
@@ -210,6 +211,26 @@ struct ClerkState {
     send_json(page.responder, out.take());
   }
 
+  /// Orders that are set aside: why, since when, and what waits behind them.
+  void parked(const Ask& ask) {
+    const auto size = static_cast<std::size_t>(ask.list.limit);
+    self_->request(deps_.orders, bounds::read_timeout, ListSetAside{ask.list.before, ask.list.limit + 1})
+        .then(
+            [responder = ask.responder, size](const SetAsideRows& found) {
+              if (!found.ok) return send_unavailable(responder, store_away);
+              json::Writer out(64 + 256 * found.rows.size());
+              out.begin_object().key("items").begin_array();
+              for (std::size_t i = 0; i < std::min(size, found.rows.size()); ++i) write_set_aside(out, found.rows[i]);
+              out.end_array().key("next_page_token");
+              if (found.rows.size() > size)
+                out.string(page_token('p', found.rows[size - 1].quarantine.key));
+              else
+                out.null();
+              send_json(responder, out.end_object().take());
+            },
+            [responder = ask.responder](const caf::error&) { send_unavailable(responder, store_away); });
+  }
+
   // -- commands ----
 
   void command(const Ask& ask, CommandKind kind) {
@@ -223,17 +244,35 @@ struct ClerkState {
 
   void replied(const Ask& ask, const CommandReply& reply) {
     if (reply.status >= 400) return ask.responder.send(http::problem(reply.status, {}, reply.detail));
+    // What was set aside before it was placed has no row that could be shown.
+    if (reply.detail == retry_lifted) return send_lifted(ask);
     send_accepted(ask);
   }
 
   /// 202 with the order as the decision has left it.
   void send_accepted(const Ask& ask) {
-    with_order(ask.order, ask.responder, [responder = ask.responder](const Row&, const order::Order& known) {
-      responder.send({.status = 202,
-                      .content_type = "application/json",
-                      .headers = {{"Location", "/v1/orders/" + known.id.value}},
-                      .body = order_json(known)});
-    });
+    with_order(ask.order, ask.responder,
+               [responder = ask.responder](const Row&, const order::Order& known) { send_order(responder, known); });
+  }
+
+  void send_lifted(const Ask& ask) {
+    self_->request(deps_.orders, bounds::read_timeout, FindRow{ask.order.value})
+        .then(
+            [this, ask](const FoundRow& found) {
+              const auto known = found.ok && found.row ? decode(*found.row) : std::nullopt;
+              if (known && known->state != State::unknown) return send_order(ask.responder, *known);
+              json::Writer out(64);
+              out.begin_object().key("order_id").string(ask.order.value).key("status").null().end_object();
+              ask.responder.send({.status = 202, .content_type = "application/json", .headers = {}, .body = out.take()});
+            },
+            [ask](const caf::error&) { send_unavailable(ask.responder, store_away); });
+  }
+
+  static void send_order(const http::Responder& responder, const order::Order& known) {
+    responder.send({.status = 202,
+                    .content_type = "application/json",
+                    .headers = {{"Location", "/v1/orders/" + known.id.value}},
+                    .body = order_json(known)});
   }
 
   void command_failed(const Ask& ask, CommandKind kind, const caf::error& error) {
@@ -292,10 +331,7 @@ struct ClerkState {
     if (known.state == State::pending || known.state == State::inventory_reserved || known.state == State::unknown)
       return false;
     if (known.state == State::cancelled || known.state == State::refunded)
-      responder.send({.status = 202,
-                      .content_type = "application/json",
-                      .headers = {{"Location", "/v1/orders/" + known.id.value}},
-                      .body = order_json(known)});
+      send_order(responder, known);
     else
       responder.send(http::problem(
           409, {}, "the order is " + std::string(to_string(known.state)) + " and cannot be cancelled any more"));

@@ -24,11 +24,11 @@ namespace cartwright::api {
 
 /// What a client asks about orders.
 struct Ask {
-  enum class What : std::uint8_t { order, history, notifications, charges, list, cancel, retry, actors, report };
+  enum class What : std::uint8_t { order, history, notifications, charges, list, parked, cancel, retry, actors, report };
   What what = What::order;
   OrderId order;
   std::string if_none_match;  // of order
-  ListRows list;              // of list; its limit is the page's size
+  ListRows list;              // of list and parked; its limit is the page's size, its `before` the last key of the page before
   http::Responder responder;
   RoleId role = RoleId::payment;             // of report: whose port has something to tell
   std::shared_ptr<const Outcome> outcome{};  // of report

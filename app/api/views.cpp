@@ -88,6 +88,15 @@ bool matches(std::string_view if_none_match, std::string_view etag) {
   return false;
 }
 
+void write_set_aside(json::Writer& out, const SetAside& row) {
+  const Quarantine& aside = row.quarantine;
+  out.begin_object().key("order_id").string(aside.key).key("reason").string(aside.reason);
+  out.key("restarts").integer(aside.restarts);
+  put(out, "since", rfc3339(aside.since));
+  put(out, "next_try", rfc3339(aside.until));
+  out.key("records").integer(row.records).end_object();
+}
+
 std::string history_json(const std::vector<Transition>& transitions) {
   json::Writer out(64 + 128 * transitions.size());
   out.begin_object().key("items").begin_array();

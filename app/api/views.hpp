@@ -20,6 +20,10 @@ namespace cartwright::api {
 /// The same, into a list.
 void write_order(json::Writer& out, const order::Order& order);
 
+/// One order that is set aside: why, since when, how often its actor died, when it is tried again (null: by a person), and
+/// how many records wait behind it.
+void write_set_aside(json::Writer& out, const SetAside& row);
+
 /// `order` as it was at one of its transitions: what came later is taken out. For changes that a stream has missed.
 [[nodiscard]] order::Order as_of(order::Order order, const Transition& then);
 

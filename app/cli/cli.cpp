@@ -114,7 +114,10 @@ void add_order(CLI::App& app, Arguments& a) {
   };
   by_id("watch", "Follow an order until its end", order_watch);
   by_id("cancel", "Cancel an order that is not paid yet", order_cancel);
-  by_id("retry", "Ask again everything that an order waits for", order_retry);
+  by_id("retry", "Ask again everything that an order waits for; try again one that is set aside", order_retry);
+  auto* parked = leaf(*orders, a, "parked", "Orders that are set aside, and why; `order retry` tries one again",
+                      [&a](const Context& context) { return order_parked(context, a.list.limit); });
+  parked->add_option("--limit", a.list.limit, "How many at most")->capture_default_str()->check(CLI::PositiveNumber);
 }
 
 void add_stock(CLI::App& app, Arguments& a) {

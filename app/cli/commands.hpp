@@ -33,6 +33,7 @@ int order_list(const Context& context, const OrderList& what);
 int order_watch(const Context& context, const std::string& id);
 int order_cancel(const Context& context, const std::string& id);
 int order_retry(const Context& context, const std::string& id);
+int order_parked(const Context& context, std::size_t limit);
 
 struct StockSet {
   std::string product, name, currency;

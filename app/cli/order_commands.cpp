@@ -155,6 +155,25 @@ int post(const Context& context, const std::string& id, const std::string& verb)
   return exit_ok;
 }
 
+/// The items of a list's pages, `limit` of them at most, and whether there are more.
+std::pair<Json, bool> pages_of(const Context& context, const std::string& path, const std::string& filter, std::size_t limit, const std::string& tried) {
+  HttpClient client = context.http();
+  Json all = Json::array();
+  std::string token;
+  bool more = true;
+  while (more && all.size() < limit) {
+    std::string target = path + "?page_size=" + std::to_string(std::min(page_max, limit - all.size())) + filter;
+    if (!token.empty()) target += "&page_token=" + url_encoded(token);
+    Json page = parsed(expect_ok(client.get(target), tried, client), tried, client);
+    Json items = page.value("items", Json::array());
+    for (Json& item : items)
+      if (all.size() < limit) all.push_back(std::move(item));
+    token = text(page, "next_page_token");
+    more = token != "-" && !token.empty() && !items.empty();
+  }
+  return {std::move(all), more};
+}
+
 }  // namespace
 
 int order_place(const Context& context, const OrderPlace& what) {
@@ -211,23 +230,10 @@ int order_get(const Context& context, const OrderGet& what) {
 }
 
 int order_list(const Context& context, const OrderList& what) {
-  HttpClient client = context.http();
   std::string filter;
   if (!what.status.empty()) filter += "&status=" + url_encoded(what.status);
   if (!what.user.empty()) filter += "&user_id=" + url_encoded(what.user);
-  Json all = Json::array();
-  std::string token;
-  bool more = true;
-  while (more && all.size() < what.limit) {
-    std::string target = "/v1/orders?page_size=" + std::to_string(std::min(page_max, what.limit - all.size())) + filter;
-    if (!token.empty()) target += "&page_token=" + url_encoded(token);
-    Json page = parsed(expect_ok(client.get(target), "listing orders", client), "listing orders", client);
-    Json items = page.value("items", Json::array());
-    for (Json& item : items)
-      if (all.size() < what.limit) all.push_back(std::move(item));
-    token = text(page, "next_page_token");
-    more = token != "-" && !token.empty() && !items.empty();
-  }
+  auto [all, more] = pages_of(context, "/v1/orders", filter, what.limit, "listing orders");
   if (context.format == Format::json) {
     std::cout << all.dump(2) << '\n';
     return exit_ok;
@@ -239,6 +245,20 @@ int order_list(const Context& context, const OrderList& what) {
                     text(order, "user_id"), text(order, "updated_at"), lines_of(order)});
   }
   print_table(std::cout, {"ORDER", "STATUS", "REASON", "WAITING FOR", "USER", "UPDATED", "LINES"}, rows);
+  if (more) std::cerr << "there are more; --limit shows them\n";
+  return exit_ok;
+}
+
+int order_parked(const Context& context, std::size_t limit) {
+  auto [all, more] = pages_of(context, "/v1/parked", "", limit, "listing the orders that are set aside");
+  if (context.format == Format::json) {
+    std::cout << all.dump(2) << '\n';
+    return exit_ok;
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const Json& order : all)
+    rows.push_back({text(order, "order_id"), text(order, "since"), text(order, "restarts"), text(order, "next_try"), text(order, "records"), text(order, "reason")});
+  print_table(std::cout, {"ORDER", "SINCE", "DIED", "TRIED AGAIN", "RECORDS", "REASON"}, rows);
   if (more) std::cerr << "there are more; --limit shows them\n";
   return exit_ok;
 }

@@ -95,6 +95,7 @@ class Database {
   std::optional<Row> find(const std::string& key);
   std::vector<Transition> history(const OrderId& order);
   std::vector<Row> list(const ListRows& question);
+  std::vector<SetAside> set_aside(const ListSetAside& question);
   std::vector<Row> under(const RowsUnder& question);
   std::vector<Product> product(const ProductId& id);
   std::vector<Product> products(const ListProducts& question);

@@ -84,6 +84,24 @@ std::vector<Row> Database::under(const RowsUnder& question) {
   return out;
 }
 
+std::vector<SetAside> Database::set_aside(const ListSetAside& question) {
+  std::vector<SetAside> out;
+  Statement& page = statement(Sql::list_set_aside);
+  page.rows(
+      [&] {
+        SetAside row;
+        row.quarantine.key = page.text(0);
+        row.quarantine.reason = page.text(1);
+        row.quarantine.restarts = static_cast<int>(page.integer(2));
+        row.quarantine.since = page.integer(3);
+        row.quarantine.until = page.integer(4);
+        row.records = page.integer(5);
+        out.push_back(std::move(row));
+      },
+      question.after, bounded(question.limit));
+  return out;
+}
+
 std::vector<Product> Database::product(const ProductId& id) {
   Statement& found = statement(Sql::read_product);
   if (!found.one(id.value)) return {};

@@ -47,6 +47,9 @@ ReaderActor::behavior_type reader_actor(ReaderActor::stateful_pointer<ReaderStat
       },
       [from](const ListRows& question) { return ask<Loaded>(*from, [&] { return from->list(question); }); },
       [from](const RowsUnder& question) { return ask<Loaded>(*from, [&] { return from->under(question); }); },
+      [from](const ListSetAside& question) {
+        return ask<SetAsideRows>(*from, [&] { return from->set_aside(question); });
+      },
       [from](const FindProduct& question) {
         return ask<Products>(*from, [&] { return from->product(question.product); });
       },

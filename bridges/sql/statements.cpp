@@ -125,6 +125,10 @@ Texts common_texts(RoleId role) {
       "tti", kinds};
   t[Sql::list_owner] = {list + "key < :a AND owner = :b ORDER BY key DESC LIMIT :c", "tti", kinds};
   t[Sql::list_both] = {list + "key < :a AND state = :b AND owner = :c ORDER BY key DESC LIMIT :d", "ttti", kinds};
+  t[Sql::list_set_aside] = {
+      "SELECT key, reason, restarts, since, until, (SELECT COUNT(*) FROM parked WHERE parked.key = quarantine.key) "
+      "FROM quarantine WHERE key > :a ORDER BY key LIMIT :b",
+      "ti", "ttiiii"};
   t[Sql::rows_under] = {list + "key >= :a AND key < :b ORDER BY key LIMIT :c", "tti", kinds};
   t[Sql::read_product] = {product + "WHERE product_id = :a", "t", "tttiiiii"};
   t[Sql::list_products] = {product + "WHERE product_id > :a ORDER BY product_id LIMIT :b", "ti", "tttiiiii"};

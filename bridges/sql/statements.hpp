@@ -86,6 +86,7 @@ enum class Sql : std::uint8_t {
   list_owner,
   list_both,
   rows_under,
+  list_set_aside,
   read_product,
   list_products,
   read_answer,

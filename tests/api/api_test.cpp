@@ -52,6 +52,7 @@ struct World {
   std::map<std::string, StoredAnswer> answers;
   std::map<std::string, Product> products;
   std::map<std::string, Hand> hands;
+  std::map<std::string, SetAside> set_aside;
   std::map<std::string, redis::StockCounts> counts;
   std::map<std::string, redis::HandAnswer> said;
   std::vector<Outgoing> published;
@@ -221,6 +222,14 @@ ReaderActor::behavior_type reader(ReaderActor::pointer self, WorldPtr world, Rol
                 (asked.state.empty() || row.state == asked.state) && (asked.owner.empty() || row.owner == asked.owner);
             if (fits && (asked.before.empty() || row.key < asked.before)) out.rows.push_back(row);
           }
+          return out;
+        });
+      },
+      [=](const ListSetAside& asked) {
+        return in(world, [&](World& w) {
+          SetAsideRows out{w.readable, {}};
+          for (auto it = w.set_aside.upper_bound(asked.after); it != w.set_aside.end() && out.rows.size() < static_cast<std::size_t>(asked.limit); ++it)
+            out.rows.push_back(it->second);
           return out;
         });
       },
@@ -1043,6 +1052,26 @@ BOOST_AUTO_TEST_CASE(a_change_waits_for_a_ledger_that_is_away_for_a_moment) {
   });
   BOOST_TEST(ask("PUT", "/v1/stock/p-1", R"({"quantity":15})").json()["available"] == 15);
   back.join();
+}
+
+BOOST_AUTO_TEST_CASE(orders_that_are_set_aside_are_listed_with_their_reason) {
+  in(world, [](World& w) {
+    for (const char* id : {"a", "b", "c"}) w.set_aside[id] = {{id, "its actor died", 2, 1'790'000'000'000, 0, false}, 3};
+    w.set_aside["b"].quarantine.until = 1'790'000'001'000;
+    return 0;
+  });
+  const Json first = ask("GET", "/v1/parked?page_size=2").json();
+  BOOST_TEST(first["items"].size() == 2u);
+  BOOST_TEST(first["items"][0]["order_id"] == "a");
+  BOOST_TEST(first["items"][0]["reason"] == "its actor died");
+  BOOST_TEST(first["items"][0]["restarts"] == 2);
+  BOOST_TEST(first["items"][0]["records"] == 3);
+  BOOST_TEST(first["items"][0]["next_try"].is_null());
+  BOOST_TEST(first["items"][1]["next_try"].is_string());
+  const Json second = ask("GET", "/v1/parked?page_size=2&page_token=" + first["next_page_token"].get<std::string>()).json();
+  BOOST_TEST(second["items"].size() == 1u);
+  BOOST_TEST(second["next_page_token"].is_null());
+  BOOST_TEST(ask("GET", "/v1/parked?page_token=x").status == 400);
 }
 
 BOOST_AUTO_TEST_CASE(a_list_of_stock_goes_page_by_page) {

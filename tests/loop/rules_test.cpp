@@ -188,6 +188,24 @@ BOOST_AUTO_TEST_CASE(rule_11_an_order_that_was_set_aside_is_tried_again_by_the_n
   BOOST_TEST(world.stores[RoleId::order].quarantines.empty());
 }
 
+BOOST_AUTO_TEST_CASE(rule_11_an_order_whose_actor_dies_again_and_again_waits_for_a_person) {
+  World world(calm());
+  Plan& plan = world.plan(two_apples(), "tok_ok", false);
+  world.make_ill(plan.id, true);
+  world.place(plan);
+  auto& aside = world.stores[RoleId::order].quarantines;
+  BOOST_TEST(world.run_until([&] { return aside.contains(plan.id.value) && aside.at(plan.id.value).second.until == 0; }));
+  BOOST_TEST(aside.at(plan.id.value).second.restarts == 4);
+  ShardId shard{RoleId::order, partition_of(plan.id.value, world.settings().partitions)};
+  BOOST_TEST(world.view(shard).quarantined == 1u);
+  world.make_ill(plan.id, false);
+  world.run_until([] { return false; }, 600);
+  BOOST_TEST(world.status(plan.id) == "");  // not by itself
+  world.retry_by_command(plan);
+  BOOST_TEST(ends(world, plan, "shipped"));
+  BOOST_TEST(world.view(shard).quarantined == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(rule_12_a_wait_without_an_answer_ends_by_time_once_the_log_is_read) {
   World world(calm());
   Plan& plan = world.plan(two_apples(), "tok_never");

@@ -475,6 +475,14 @@ void World::cancel_by_command(Plan& plan) {
   });
 }
 
+void World::retry_by_command(Plan& plan) {
+  auto it = shards_.find({RoleId::order, partition_of(plan.id.value, settings_.partitions)});
+  if (it == shards_.end()) return;
+  system_->spawn([id = plan.id.value, actor = it->second.actor](caf::event_based_actor* self) {
+    self->request(actor, 5s, id, Command{CommandKind::retry, 0}).then([](const CommandReply&) {}, [](const caf::error&) {});
+  });
+}
+
 /// A change of stock by hand, one step further: opened in the ledger, told to Redis, settled in the ledger.
 void World::move_hand() {
   if (hands_.empty()) return;

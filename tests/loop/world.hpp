@@ -124,6 +124,7 @@ class World {
   void redis_restart(bool empty);
   void flush_redis();
   void cancel_by_command(Plan& plan);
+  void retry_by_command(Plan& plan);
   /// Runs everybody, time passing, until `done` or for `rounds` of about 110 ms; returns whether it is done.
   bool run_until(const std::function<bool()>& done, int rounds = 2'000);
   void advance(Millis by);

@@ -552,6 +552,14 @@ BOOST_DATA_TEST_CASE(a_quarantine_is_kept_until_it_is_lifted, data::make(databas
   turn.quarantines = {{"o1", "died", 1, start, start + 1, false}, {"o2", "for a person", 0, start, 0, false}};
   BOOST_TEST(f.commit(turn).result == CommitResult::ok);
   turn = f.turn(taken);
+  const auto aside = f.ask<SetAsideRows>(f.reader, ListSetAside{"", 10});
+  BOOST_REQUIRE(aside.rows.size() == 2U);
+  BOOST_TEST(aside.rows[0].quarantine.key == "o1");
+  BOOST_TEST(aside.rows[0].quarantine.until == start + 1);
+  BOOST_TEST(aside.rows[1].quarantine.reason == "for a person");
+  BOOST_TEST(aside.rows[1].records == 0);
+  BOOST_TEST(f.ask<SetAsideRows>(f.reader, ListSetAside{"o1", 10}).rows.size() == 1U);
+  BOOST_TEST(f.ask<SetAsideRows>(f.reader, ListSetAside{"", 1}).rows.size() == 1U);
   turn.quarantines = {{"o1", "died again", 2, start, start + 9, false}, {"o2", "", 0, 0, 0, true}};
   BOOST_TEST(f.commit(turn).result == CommitResult::ok);
   const Taken again = f.take();
