@@ -29,6 +29,7 @@ struct Settings {
   std::int64_t act_last = 60'000;
   std::int64_t key_ttl = 0;                   // payment.key-ttl: how long the gateway remembers keys (rule 4); 0: for ever
   std::int64_t outbox_replay = 24 * 3'600'000;  // outbox.replay: how far a lost log is published again
+  std::int64_t retention = 90 * 24 * 3'600'000LL;  // retention.orders: how long what is over is remembered
   RoleSet foreign = 0;                        // foreign-roles: played by somebody else's program
   std::vector<NoticeChannel> channels{{"email", false}};  // notification.channel
   std::int64_t notice_ttl = 24 * 3'600'000;   // notification.ttl: then a notice that cannot be sent is given up

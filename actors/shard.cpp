@@ -14,6 +14,7 @@
 #include "actors/harden.hpp"
 #include "actors/limits.hpp"
 #include "actors/order/actor.hpp"
+#include "actors/retention.hpp"
 #include "actors/slots.hpp"
 
 namespace cartwright {
@@ -49,6 +50,12 @@ struct Work {
 struct Redrive {
   std::string key;
   std::vector<RecordPtr> records;
+};
+
+/// Logs found lost: what was read of them before, so many records, is taken in first.
+struct Loss {
+  std::size_t after = 0;
+  std::set<Topic> topics;
 };
 
 /// A command with the promise of its caller.
@@ -115,8 +122,7 @@ class Shard : public ShardActor::base {
     unpublished_.clear();
     redrives_.clear();
     stale_redrives_.clear();
-    lost_topics_.clear();
-    old_records_ = 0;
+    losses_.clear();
     replaying_ = reading_outbox_ = looking_ = false;
     replay_due_ = 0;
     replays_asking_ = false;
@@ -232,8 +238,7 @@ class Shard : public ShardActor::base {
 
   void on(const LogLost& lost) {
     // What was read of the log before is digested first; the running turn will set its positions when it is done.
-    lost_topics_.insert(lost.topics.begin(), lost.topics.end());
-    old_records_ = records_.size();
+    losses_.push_back({records_.size(), {lost.topics.begin(), lost.topics.end()}});
     complain("a log was lost; the outbox is published again and every open question is asked again");
     start_turn();
   }
@@ -275,8 +280,7 @@ class Shard : public ShardActor::base {
 
   [[nodiscard]] bool something_to_do(Millis now) const {
     return !records_.empty() || !outcomes_.empty() || !commands_.empty() || !wakes_.empty() || !ready_.empty() ||
-           !lost_topics_.empty() ||
-           caught_up_ || !slots_.due(now, 1).empty();
+           !losses_.empty() || caught_up_ || !slots_.due(now, 1).empty();
   }
 
   void start_turn() {
@@ -332,10 +336,10 @@ class Shard : public ShardActor::base {
     commands_.clear();
     std::size_t count = one_by_one_ > 0 ? 0 : std::min(records_.size(), limits::turn_records_max);
     for (std::size_t i = 0; i < count; ++i) {
-      if (old_records_ == 0) reset_positions();
+      reset_positions();
       collect_next();
     }
-    if (old_records_ == 0) reset_positions();
+    reset_positions();
     for (Slot* slot : slots_.due(now, limits::turn_records_max))
       if (!slot->quarantine) {
         ask_the_store(*slot);
@@ -368,17 +372,18 @@ class Shard : public ShardActor::base {
   void collect_next() {
     turn_records_.push_back(std::move(records_.front()));
     records_.pop_front();
-    if (old_records_ > 0) --old_records_;
+    for (Loss& loss : losses_) --loss.after;
     collect(turn_records_.back());
   }
 
   /// What was read of a lost log has been taken in: the next records are of the log that came after it (rule 10).
   void reset_positions() {
-    if (lost_topics_.empty()) return;
-    for (Topic topic : lost_topics_) turn_->next[topic] = {};
-    turn_->lost = true;
-    turn_resets_ = std::exchange(lost_topics_, {});
-    reset_at_ = turn_records_.size();
+    while (!losses_.empty() && losses_.front().after == 0) {
+      for (Topic topic : losses_.front().topics) turn_->next[topic] = {};
+      turn_->lost = true;
+      turn_resets_.push_back({turn_records_.size(), std::move(losses_.front().topics)});
+      losses_.pop_front();
+    }
   }
 
   // -- one record at a time (rule 11) -------------------------------------------------------------------------------------
@@ -393,7 +398,7 @@ class Shard : public ShardActor::base {
 
   /// Whether this turn tries one record, alone. The turn before it has marked that record; other inputs go with the mark.
   bool try_one_record() {
-    if (records_.empty() || old_records_ == 0) reset_positions();
+    reset_positions();
     if (records_.empty()) return false;
     const Record& next = *records_.front();
     Position& position = turn_->next[next.topic];
@@ -444,8 +449,29 @@ class Shard : public ShardActor::base {
       if (redrives_.contains(key)) stale_redrives_.insert(key);
       return;
     }
-    if (!known && careful_ == 0 && d_.role->begins(record->event)) slots_.at(key).loaded = true;  // the insert finds out
+    if (!known && careful_ == 0 && !too_old(*record) && d_.role->begins(record->event)) slots_.at(key).loaded = true;  // the insert finds out
     input(key, record);
+  }
+
+  /// Whether the order of a record may have been deleted, when nothing is known of it (retention.orders).
+  [[nodiscard]] bool too_old(const Record& record) const { return older_than(record, now_ - d_.settings.retention); }
+
+  /// A record about something that is no longer remembered would begin it anew.
+  void bury_too_old(Work& work) {
+    if (work.slot->version != 0) return;
+    std::vector<Input> young;
+    std::size_t stored = 0;
+    for (std::size_t i = 0; i < work.inputs.size(); ++i) {
+      const auto* record = std::get_if<RecordPtr>(&work.inputs[i]);
+      if (record && too_old(**record)) {
+        bury({*record, "too-old"});
+        continue;
+      }
+      if (i < work.stored) ++stored;
+      young.push_back(std::move(work.inputs[i]));
+    }
+    work.inputs = std::move(young);
+    work.stored = stored;
   }
 
   void bury(DeadLetter letter) {
@@ -502,15 +528,21 @@ class Shard : public ShardActor::base {
     phase_ = Phase::deciding;
     undecided_ = works_.size();
     if (works_.empty()) return assemble();
+    for (Work& work : works_) bury_too_old(work);
     // By index: an inline decision never adds works, but the last one assembles the turn and clears them.
     for (std::size_t i = 0, n = works_.size(); i < n; ++i) {
       Work& work = works_[i];
-      if (d_.role->supervised)
+      if (work.inputs.empty()) {  // all of it was too old
+        work.decided = true;
+        work.change.open = false;
+        --undecided_;
+      } else if (d_.role->supervised) {
         hand_over(*work.slot, work.inputs);
-      else
+      } else {
         decide_here(work);
+      }
     }
-    if (!d_.role->supervised) assemble();
+    if (!d_.role->supervised || undecided_ == 0) assemble();
   }
 
   void decide_here(Work& work) {
@@ -715,8 +747,10 @@ class Shard : public ShardActor::base {
         redrives_.erase(work.slot->key);
         redrive(*work.slot);
       }
-    old_records_ = turn_resets_.empty() ? old_records_ + turn_records_.size() : reset_at_;
-    lost_topics_.merge(turn_resets_);
+    // Each loss stands where it stood among the records: a log may have been lost again while the turn was under way.
+    for (Loss& loss : losses_) loss.after += turn_records_.size();
+    losses_.insert(losses_.begin(), std::make_move_iterator(turn_resets_.begin()), std::make_move_iterator(turn_resets_.end()));
+    turn_resets_.clear();
     works_.clear();
     turn_records_.clear();
     turn_.reset();
@@ -1033,8 +1067,7 @@ class Shard : public ShardActor::base {
   std::unordered_map<caf::actor_id, std::string> children_;
 
   std::deque<RecordPtr> records_;
-  std::set<Topic> lost_topics_;
-  std::size_t old_records_ = 0;  // of records_, from its front: read before lost_topics_ was told
+  std::deque<Loss> losses_;      // not taken in yet, the first one first
   int one_by_one_ = 0;           // records that are still to be digested one at a time
   std::optional<std::pair<Topic, std::int64_t>> marked_, marking_;  // the record that may be tried; that this turn marks
   std::vector<Outcome> outcomes_;
@@ -1055,8 +1088,7 @@ class Shard : public ShardActor::base {
   std::vector<Act> acts_;
   std::vector<CommandReply> replies_;
   std::set<Topic> refilled_;     // logs that begin anew and reach beyond what was read of the one before
-  std::set<Topic> turn_resets_;  // logs found lost, whose positions begin anew ...
-  std::size_t reset_at_ = 0;     // ... after so many of turn_records_
+  std::vector<Loss> turn_resets_;  // losses that this turn takes in: after so many of turn_records_
   int redone_ = 0;
   Millis retry_at_ = 0;  // the store was away: when the turn is handed in, or its rows are asked for, again
 

@@ -201,7 +201,7 @@ class Node {
   }
 
   [[nodiscard]] sql::StoreOptions store_options(RoleId role) const {
-    return {role, o_.database_url, o_.kafka_group_prefix, wall_clock, o_.settings.outbox_replay};
+    return {role, o_.database_url, o_.kafka_group_prefix, wall_clock, o_.settings.outbox_replay, o_.settings.retention};
   }
 
   bool prepare_stores() {

@@ -195,6 +195,9 @@ void add_rules(std::vector<Option>& rows) {
   rows.push_back(settings_duration("outbox.replay", 24 * hours, 1 * seconds, most,
                                    "How far back is published again when Kafka has lost its log.",
                                    &Settings::outbox_replay));
+  rows.push_back(settings_duration("retention.orders", 90 * 24 * hours, 24 * hours, 3650 * 24 * hours,
+                                   "Orders that are over are deleted after this time, with their history, charges and notices.",
+                                   &Settings::retention));
 }
 
 void add_logs(std::vector<Option>& rows) {

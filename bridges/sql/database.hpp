@@ -69,6 +69,9 @@ class Database {
   std::vector<OutboxRow> outbox(const ReadOutbox& question);
   /// Deletes a portion of what is older than outbox_replay, and answers older than a day; true: there may be more.
   bool clean();
+  /// Looks at the next portion of the role's rows, in the order of their keys, and deletes those that have been over for longer
+  /// than the retention, with their history; counts them by their last state. True: the walk goes on.
+  bool retire();
   std::int64_t losses();
   void probe();
 
@@ -125,6 +128,7 @@ class Database {
   std::map<std::string, StockDelta> totals_,
       totals_at_savepoint_;  // by product: written once a transaction, in one order
   std::string last_failure_;
+  std::string walked_;  // up to this key, by retire()
   std::optional<std::chrono::steady_clock::time_point> retry_at_;
 };
 

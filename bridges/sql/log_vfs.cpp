@@ -99,18 +99,18 @@ int open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out
 
 }  // namespace
 
-void gather_log_writes() {
+void register_log_vfs() {
   static std::once_flag once;
   std::call_once(once, [] {
     real_vfs = sqlite3_vfs_find(nullptr);
     if (real_vfs == nullptr) return;
     // The rest is the real one's: its functions look at nothing of a VFS but what is copied here.
     static sqlite3_vfs ours = *real_vfs;
-    ours.zName = "cartwright";
+    ours.zName = log_vfs;
     ours.szOsFile = static_cast<int>(sizeof(LogFile)) + real_vfs->szOsFile;
     ours.pNext = nullptr;
     ours.xOpen = open;
-    sqlite3_vfs_register(&ours, 1);
+    sqlite3_vfs_register(&ours, 0);
   });
 }
 

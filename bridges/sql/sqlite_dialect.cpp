@@ -74,15 +74,38 @@ class LockedStore : public PreparedStore {
   File file_;
 };
 
-/// Each connection has one user, its actor: SQLite need not take a mutex in every call (some 5 % of a busy node's time).
-/// Only before its first use in a process; later calls are refused and do no harm.
-void leave_locking_to_us() { sqlite_api::sqlite3_config(SQLITE_CONFIG_MULTITHREAD); }
+/// Each connection has one user, its actor: SQLite need not take a mutex in every call (some 5 % of a busy node's time). And a
+/// URI names the VFS that a database is opened with. Only before its first use in a process; later calls are refused and do
+/// no harm. Whether URIs are understood.
+bool configure() {
+  static const bool uris = [] {
+    sqlite_api::sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
+    const bool taken = sqlite_api::sqlite3_config(SQLITE_CONFIG_URI, 1) == SQLITE_OK;
+    register_log_vfs();
+    return taken;
+  }();
+  return uris;
+}
+
+/// A path as the path of a URI (https://www.sqlite.org/uri.html).
+std::string escaped(const std::string& path) {
+  constexpr std::string_view digits = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : path) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/' || c == '.' || c == '-' || c == '_';
+    const auto byte = static_cast<unsigned char>(c);
+    if (plain)
+      out += c;
+    else
+      (out += '%').append({digits[byte / 16], digits[byte % 16]});
+  }
+  return out;
+}
 
 class SqliteDialect : public Dialect {
  public:
   explicit SqliteDialect(const StoreOptions& options) : role_(options.role), file_(file_of(options)) {
-    leave_locking_to_us();
-    gather_log_writes();
+    configure();
   }
 
   std::string name() const override { return "sqlite"; }
@@ -98,7 +121,8 @@ class SqliteDialect : public Dialect {
     // SQLite would make a new, empty file where the old one is gone: its rows would be missed in silence.
     if (!fs::exists(file_))
       fail(StoreError::Kind::unavailable, "store: " + where() + " does not exist; put it back, or start again");
-    auto session = std::make_unique<soci::session>(soci::sqlite3, "dbname=\"" + where() + "\"");
+    const std::string name = configure() ? "file:" + escaped(fs::absolute(file_).string()) + "?vfs=" + log_vfs : where();
+    auto session = std::make_unique<soci::session>(soci::sqlite3, "dbname=\"" + name + "\"");
     sqlite_api::sqlite3_busy_timeout(handle(*session), busy_timeout_ms);
     *session << "PRAGMA temp_store = MEMORY";
     *session << "PRAGMA cache_size = -" + std::to_string(access == Access::write ? writer_cache_kib : reader_cache_kib);

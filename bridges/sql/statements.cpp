@@ -73,6 +73,16 @@ Texts common_texts(RoleId role) {
       "DELETE FROM outbox WHERE partition = :a AND sequence IN (SELECT sequence FROM outbox WHERE partition = :b AND "
       "sequence <= :c AND at < :d ORDER BY sequence LIMIT :e)",
       "iiiii", ""};
+  t[Sql::walk_rows] = {"SELECT key, state, open, updated_at FROM " + rows + " WHERE key > :a ORDER BY key LIMIT :b", "ti", "ttii"};
+  t[Sql::delete_row] = {"DELETE FROM " + rows +
+                            " WHERE key = :a AND open = 0 AND updated_at < :b AND NOT EXISTS "
+                            "(SELECT 1 FROM quarantine WHERE quarantine.key = " + rows + ".key)",
+                        "ti", ""};
+  t[Sql::delete_transitions] = {"DELETE FROM transitions WHERE order_id = :a", "t", ""};
+  t[Sql::add_retired] = {
+      "INSERT INTO retired (state, rows_deleted) VALUES (:a, :b) "
+      "ON CONFLICT (state) DO UPDATE SET rows_deleted = retired.rows_deleted + excluded.rows_deleted",
+      "ti", ""};
   t[Sql::delete_answers] = {
       "DELETE FROM answers WHERE key IN (SELECT key FROM answers WHERE at < :a ORDER BY at LIMIT :b)", "ii", ""};
   t[Sql::finish_answer] = {

@@ -53,6 +53,10 @@ enum class Sql : std::uint8_t {
   read_partitions_taken,
   delete_outbox,
   delete_answers,
+  walk_rows,
+  delete_row,
+  delete_transitions,
+  add_retired,
   // placing
   read_answers,
   put_answers,

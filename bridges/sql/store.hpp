@@ -21,6 +21,7 @@ struct StoreOptions {
   std::string group_prefix;                     // PostgreSQL: the schema is <group_prefix>_<role>
   WallClock clock;                              // ages of answers and of the outbox; any thread
   std::int64_t outbox_replay = 24 * 3'600'000;  // ms: how far a lost log is published again; older turns are deleted
+  std::int64_t retention = 90 * 24 * 3'600'000LL;  // ms: rows that have been over for so long are deleted
 };
 
 /// Why a database cannot be opened. Only `unavailable` may pass by itself; the others need a person.

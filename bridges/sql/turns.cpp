@@ -13,6 +13,7 @@ namespace {
 
 constexpr int cleaned_turns_max = 500;  // a portion: some milliseconds of the writer
 constexpr int cleaned_answers_max = 2'000;
+constexpr int walked_rows_max = 1'000;
 constexpr Millis answer_life = 24 * 3'600'000;
 
 std::int64_t signed_hash(std::uint64_t hash) { return std::bit_cast<std::int64_t>(hash); }
@@ -304,6 +305,35 @@ bool Database::clean() {
       more = true;
   if (statement(Sql::delete_answers).run(now - answer_life, cleaned_answers_max) == cleaned_answers_max) more = true;
   commit();
+  return more;
+}
+
+bool Database::retire() {
+  const Millis oldest = options_.clock() - options_.retention;
+  std::vector<std::pair<std::string, std::string>> over;  // key, state
+  std::string last;
+  int seen = 0;
+  Statement& page = statement(Sql::walk_rows);
+  page.rows(
+      [&] {
+        ++seen;
+        last = page.text(0);
+        if (page.integer(2) == 0 && page.integer(3) < oldest) over.emplace_back(last, page.text(1));
+      },
+      walked_, walked_rows_max);
+  if (!over.empty()) {
+    std::map<std::string, std::int64_t> retired;
+    begin();
+    for (const auto& [key, state] : over) {
+      if (statement(Sql::delete_row).run(key, oldest) == 0) continue;  // changed meanwhile, or set aside
+      if (options_.role == RoleId::order) statement(Sql::delete_transitions).run(key);
+      ++retired[state];
+    }
+    for (const auto& [state, rows] : retired) statement(Sql::add_retired).run(state, rows);
+    commit();
+  }
+  const bool more = seen == walked_rows_max;
+  walked_ = more ? last : std::string();
   return more;
 }
 

@@ -24,11 +24,13 @@ namespace cartwright::sql {
 
 struct Flush { std::uint64_t group = 0; };  // to itself: commit what waits, if it is still that group
 struct Clean {};       // to itself, while there is something to delete
+struct Retire {};      // to itself, while a walk over the rows is under way
 
 }  // namespace cartwright::sql
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::sql::Flush)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::sql::Clean)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cartwright::sql::Retire)
 
 namespace cartwright::sql {
 
@@ -40,8 +42,11 @@ constexpr std::size_t rows_waiting_max = 200'000;  // of one transaction; then c
 // commit writes: four shards together write little more than one alone.
 constexpr std::chrono::milliseconds wait_worth_it{2}, wait_max{25};
 constexpr Millis clean_interval = 60'000;
+// A walk over all rows in small steps costs the writer some 2 % of its time, where an index by age would cost each order more.
+constexpr Millis retire_interval = 3'600'000;
+constexpr std::chrono::milliseconds retire_pause{100};
 
-using WriterActor = StoreActor::extend<caf::reacts_to<Flush>, caf::reacts_to<Clean>>;
+using WriterActor = StoreActor::extend<caf::reacts_to<Flush>, caf::reacts_to<Clean>, caf::reacts_to<Retire>>;
 
 class Writer {
  public:
@@ -94,6 +99,7 @@ class Writer {
   void flush(const Flush& flush);
   void flush();
   void clean();
+  void retire();
 
  private:
   struct Door {
@@ -133,7 +139,7 @@ class Writer {
   bool scheduled_ = false, waiting_ = false;
   std::set<int> shards_;
   std::chrono::microseconds last_commit_{0};
-  Millis cleaned_at_ = 0;
+  Millis cleaned_at_ = 0, retired_at_ = 0;
 };
 
 Job Writer::placing() {
@@ -183,6 +189,23 @@ void Writer::flush() {
   if (now - cleaned_at_ >= clean_interval) {
     cleaned_at_ = now;
     self_->send(self_, Clean{});
+  }
+  if (now - retired_at_ >= retire_interval) {
+    retired_at_ = now;
+    self_->send(self_, Retire{});
+  }
+}
+
+void Writer::retire() {
+  std::string why;
+  if (!database_.connected(why)) return;
+  try {
+    if (!database_.retire()) return;
+    retired_at_ = database_.options().clock();  // the next walk begins an hour after this one
+    self_->delayed_send(self_, retire_pause, Retire{});
+  } catch (const std::exception&) {
+    database_.rollback();
+    database_.disconnect();
   }
 }
 
@@ -319,6 +342,7 @@ WriterActor::behavior_type writer_actor(WriterActor::stateful_pointer<WriterStat
       },
       [writer](const Flush& flush) { writer->flush(flush); },
       [writer](const Clean&) { writer->clean(); },
+      [writer](const Retire&) { writer->retire(); },
   };
 }
 

@@ -148,6 +148,7 @@ BOOST_AUTO_TEST_CASE(defaults_are_those_of_the_contract) {
   BOOST_TEST(o.settings.act_first == expected.act_first);
   BOOST_TEST(o.settings.act_last == expected.act_last);
   BOOST_TEST(o.settings.outbox_replay == expected.outbox_replay);
+  BOOST_TEST(o.settings.retention == expected.retention);
   BOOST_TEST((o.settings.channels == expected.channels));
   BOOST_TEST(o.settings.notice_ttl == expected.notice_ttl);
   BOOST_TEST(o.settings.key_ttl == expected.key_ttl);

@@ -467,8 +467,8 @@ class Kafka:
         found = admin.list_topics(self.name_of(topic), timeout=15).topics[self.name_of(topic)]
         return len(found.partitions)
 
-    def produce(self, topic, value, key="", headers=None, partitioner="murmur2_random", partition=None):
-        """value: a dict, bytes or None. key "" takes the order_id of a dict; None sends no key."""
+    def produce(self, topic, value, key="", headers=None, partitioner="murmur2_random", partition=None, at=0):
+        """value: a dict, bytes or None. key "" takes the order_id of a dict; None sends no key. at: its time in ms; 0: now."""
         if key == "":
             key = value["order_id"] if isinstance(value, dict) else None
         if isinstance(value, dict):
@@ -478,7 +478,7 @@ class Kafka:
                 self.client | {"partitioner": partitioner, "linger.ms": 1, "message.timeout.ms": 60000})
         producer, result = self.producers[partitioner], []
         more = {} if partition is None else {"partition": partition}
-        producer.produce(self.name_of(topic), value, key, headers=headers, on_delivery=lambda e, m: result.append((e, m)), **more)
+        producer.produce(self.name_of(topic), value, key, headers=headers, timestamp=at, on_delivery=lambda e, m: result.append((e, m)), **more)
         check(producer.flush(60) == 0, f"a record can be written to {topic}")
         check(result[0][0] is None, f"a record is accepted by {topic}", result[0][0])
         return result[0][1].partition(), result[0][1].offset()

@@ -75,8 +75,9 @@ std::string World::unrest() {
     for (int p = 0; p < settings_.partitions; ++p)
       for (Topic topic : topics_read_by(role)) {
         auto it = store.shards[p].positions.find(topic);
-        if ((it == store.shards[p].positions.end() ? 0 : it->second.next) != log.size(topic, p))
-          return of + "has not read all of " + std::string(to_string(topic)) + "/" + std::to_string(p);
+        auto next = it == store.shards[p].positions.end() ? 0 : it->second.next;
+        if (next != log.size(topic, p))
+          return of + "has read " + std::string(to_string(topic)) + "/" + std::to_string(p) + " up to " + std::to_string(next) + " of " + std::to_string(log.size(topic, p));
       }
   }
   if (std::string record = unpublished(); !record.empty()) return "committed and never published: " + record;

@@ -242,6 +242,34 @@ BOOST_AUTO_TEST_CASE(rule_14_what_was_speculated_is_forgotten_when_the_commit_fa
   BOOST_TEST(world.stores[RoleId::order].history[plan.id.value].size() == 4u);
 }
 
+BOOST_AUTO_TEST_CASE(a_record_older_than_what_is_remembered_begins_nothing) {
+  World world(calm());
+  Plan& forgotten = world.plan(two_apples(), "tok_ok", false);
+  Plan& known = world.plan(two_apples());
+  world.place(known);
+  BOOST_TEST(ends(world, known, "shipped"));
+  Millis old = world.now() - world.settings().retention - 1;
+  Event event;
+  event.topic = Topic::order_placed;
+  event.order = forgotten.id;
+  event.user = UserId{"user"};
+  event.lines = forgotten.lines;
+  world.log.append(world.codec().write(event), old);
+  event.order = known.id;  // of one that is remembered it is a repetition
+  world.log.append(world.codec().write(event), old);
+  event.topic = Topic::order_delivered;
+  event.order = {"01890000-0000-7000-8000-000000000000"};  // its id says when it was placed
+  world.log.append(world.codec().write(event), world.now());
+  auto& dead = world.stores[RoleId::order].dead;
+  BOOST_TEST(world.run_until([&] { return dead.size() == 2; }));
+  for (const DeadLetter& letter : dead) BOOST_TEST(letter.cause == "too-old");
+  world.run_until([] { return false; }, 50);
+  BOOST_TEST(!world.stores[RoleId::order].rows.contains(forgotten.id.value));
+  BOOST_TEST(!world.stores[RoleId::inventory].rows.contains(forgotten.id.value));
+  BOOST_TEST(world.status(known.id) == "shipped");
+  BOOST_TEST(dead.size() == 2u);
+}
+
 BOOST_AUTO_TEST_CASE(a_clean_stop_publishes_nothing_twice) {
   World world(calm());
   Plan& plan = world.plan(two_apples());

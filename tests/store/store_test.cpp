@@ -516,6 +516,47 @@ BOOST_DATA_TEST_CASE(what_was_published_a_day_ago_is_deleted, data::make(databas
   BOOST_TEST(f.sql("SELECT MIN(sequence) FROM outbox") == "3", "what is not published stays");
 }
 
+BOOST_DATA_TEST_CASE(what_has_been_over_for_longer_than_the_retention_is_deleted_and_counted, data::make(databases()), kind) {
+  Fixture f(kind);
+  const Taken taken = f.take();
+  const auto write = [&](int first, int last, const std::string& state, bool open) {
+    Turn turn = f.turn(taken);
+    for (int i = first; i <= last; ++i) {
+      Row row;
+      row.key = "o" + std::to_string(10'000 + i);
+      row.version = 1;
+      row.state = state;
+      row.open = open;
+      row.created_at = row.updated_at = f.now;
+      row.doc = "{}";
+      turn.rows.push_back(row);
+      turn.transitions.push_back({{row.key}, 1, state, "order.placed", f.now});
+    }
+    BOOST_TEST(f.commit(turn).result == CommitResult::ok);
+  };
+  write(1, 1'500, "shipped", false);  // more than is looked at in one step
+  write(1'501, 1'510, "cancelled", false);
+  write(1'511, 1'512, "paid", true);
+  Turn aside = f.turn(taken);
+  aside.quarantines = {{"o11500", "for a person", 0, f.now, 0, false}};
+  BOOST_TEST(f.commit(aside).result == CommitResult::ok);
+  f.now += 90 * day - 2 * 3'600'000;
+  write(2'000, 2'009, "shipped", false);
+  BOOST_TEST(f.sql("SELECT COUNT(*) FROM orders") == "1522", "nothing is old enough yet");
+  f.now += 3 * 3'600'000;
+  for (int i = 0; i < 1'000 && f.sql("SELECT COUNT(*) FROM orders") != "13"; ++i) {
+    BOOST_TEST(f.ask<Done>(f.store, StoreHealth{}).ok);  // the walk begins behind a commit
+    std::this_thread::sleep_for(10ms);
+  }
+  BOOST_TEST(f.sql("SELECT COUNT(*) FROM orders") == "13", "what is open, young or set aside stays");
+  BOOST_TEST(f.sql("SELECT COUNT(*) FROM transitions") == "13");
+  BOOST_TEST(f.find("o11500").has_value());
+  BOOST_TEST(f.find("o11511").has_value());
+  BOOST_TEST(f.find("o12000").has_value());
+  BOOST_TEST(f.sql("SELECT rows_deleted FROM retired WHERE state = 'shipped'") == "1499");
+  BOOST_TEST(f.sql("SELECT rows_deleted FROM retired WHERE state = 'cancelled'") == "10");
+}
+
 BOOST_DATA_TEST_CASE(parked_records_wait_in_order, data::make(databases()), kind) {
   Fixture f(kind);
   const Taken taken = f.take();

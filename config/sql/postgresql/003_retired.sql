@@ -1,0 +1,3 @@
+-- What retention.orders has deleted: so many rows, by the state they ended in.
+
+CREATE TABLE retired (state TEXT PRIMARY KEY, rows_deleted BIGINT NOT NULL);
