@@ -609,7 +609,8 @@ class ConsumerWorker final : public Listener {
     for (auto& [partition, shard] : shards_)
       for (Topic topic : topics_) {
         std::int64_t next = shard.known[index(topic)];
-        if (next <= 0 || next == shard.copied[index(topic)]) continue;
+        // 0 is said when something else was said before: the log was lost, and begins anew.
+        if (next == shard.copied[index(topic)]) continue;
         rd_kafka_topic_partition_list_add(list.get(), names_[topic].c_str(), partition)->offset = next;
         shard.copied[index(topic)] = next;
       }

@@ -526,15 +526,15 @@ BOOST_DATA_TEST_CASE_F(Fixture, each_sequence_is_answered_and_order_is_kept, boo
   site.make_topics();
   ProducerOptions tuning;
   auto options = site.options;
-  options.properties = {{"queue.buffering.max.messages", "1000"}};  // full again and again
+  options.properties = {{"queue.buffering.max.messages", "100"}};  // full again and again
   auto client = std::make_shared<ProducerClient>(options, site.names, partitions, tuning);
   auto producer = spawn_producer(system, client);
   TestShard zero(system);
   constexpr int sequences = 50, each = 100;
+  std::vector<Publish> all;  // made before the first is sent: the queue is to be filled faster than it is emptied
   for (int i = 0; i < sequences; ++i)
-    caf::anon_send(producer, Publish{zero.actor, 9, i + 1,
-                                     std::make_shared<const std::vector<Outgoing>>(
-                                         numbered(site, first_topic, 0, i * each, (i + 1) * each))});
+    all.push_back({zero.actor, 9, i + 1, std::make_shared<const std::vector<Outgoing>>(numbered(site, first_topic, 0, i * each, (i + 1) * each))});
+  for (Publish& one : all) caf::anon_send(producer, std::move(one));
   caf::anon_send(producer, Publish{zero.actor, 9, 0, std::make_shared<const std::vector<Outgoing>>()});
   BOOST_REQUIRE(eventually([&] { return zero.seen->published().size() >= sequences + 1; }));
   std::set<Sequence> answered;

@@ -552,8 +552,7 @@ void World::write_untimely(const Plan& plan) {
   auto held = stores[RoleId::inventory].rows.find(plan.id.value);
   bool settled = !foreign(RoleId::inventory) && held != stores[RoleId::inventory].rows.end() && (held->second.row.state == "sold" || held->second.row.state == "released");
   std::vector<Topic> may;
-  if (state == "paid" || state == "shipped" || state == "delivered") may = {Topic::inventory_failed, Topic::inventory_released};
-  if (state == "shipped" || state == "delivered") may.push_back(Topic::payment_refunded);
+  if (state == "paid" || state == "shipped" || state == "delivered") may = {Topic::inventory_failed, Topic::inventory_released, Topic::payment_refunded};
   if ((state == "paid" || state == "shipped" || state == "delivered" || state == "refunded") && settled) may.push_back(Topic::payment_failed);
   if (state == "payment_failed") may = {Topic::order_tracking_updated};
   if (state == "payment_failed" && !foreign(RoleId::payment)) may.push_back(Topic::payment_success);
