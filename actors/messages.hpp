@@ -305,6 +305,7 @@ struct Hand {
   HandState state = HandState::unavailable;
   bool created = false;               // the product was new
   bool told = false;                  // Redis knows
+  bool unknown = false;               // unavailable: the commit was under way when the store was lost; it may be there
   std::optional<StoredAnswer> stored;
   std::string why;
 };

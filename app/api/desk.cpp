@@ -53,6 +53,7 @@ struct PutOff {
   StockChange change;
   http::Responder responder;
   caf::actor_clock::time_point until;
+  bool unknown = false;  // it may have been written
 };
 
 redis::StockCounts ledger_counts(const Product& product) {
@@ -77,12 +78,12 @@ struct DeskState {
     if (jobs_.size() >= bounds::hands_max || opening_ + put_off_.size() >= bounds::hands_max)
       return responder.send(http::problem(503, {}, "too many changes of stock are under way; try again"));
     const auto until = self_->clock().now() + deps_.patience.hand;
-    if (asked.change.absolute) return open({std::move(asked.change), responder, until});
+    if (asked.change.absolute) return open({std::move(asked.change), responder, until, false});
     // An adjustment is of something that is there; only PUT makes a product.
     find(FindProduct{asked.change.product}, responder,
          [this, responder, until, change = asked.change](const std::vector<Product>& known) {
            if (known.empty()) return no_such_product(change.product, responder);
-           open({change, responder, until});
+           open({change, responder, until, false});
          });
   }
 
@@ -134,20 +135,25 @@ struct DeskState {
     ++opening_;
     self_->request(deps_.store, bounds::hand_timeout, ChangeStock{asked.change})
         .then(
-            [this, asked](const Hand& hand) {
+            [this, asked](const Hand& hand) mutable {
               --opening_;
-              // Nothing was written, so the same change may be handed in again.
+              // The same change may be handed in again: it is absorbed when it is there after all.
+              asked.unknown |= hand.unknown;
               if (hand.state == HandState::unavailable && self_->clock().now() < asked.until)
                 return put_off_.push_back(asked);
+              if (hand.state == HandState::unavailable && asked.unknown) return outcome_unknown(asked.responder);
               opened(hand, asked.responder, asked.change.answer);
             },
             [this, responder = asked.responder](const caf::error&) {
               --opening_;
-              responder.send(
-                  http::problem(504, "Outcome unknown",
-                                "the ledger has not answered in time: the change may be made or not; repeat it "
-                                "with its Idempotency-Key, or look at the product's stock"));
+              outcome_unknown(responder);
             });
+  }
+
+  static void outcome_unknown(const http::Responder& responder) {
+    responder.send(http::problem(504, "Outcome unknown",
+                                 "the ledger has not answered in time: the change may be made or not; repeat it "
+                                 "with its Idempotency-Key, or look at the product's stock"));
   }
 
   template <class Which>

@@ -1,5 +1,8 @@
 #include "bridges/simulated/gateway.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <caf/actor_system.hpp>
 #include <caf/send.hpp>
 #include <caf/typed_event_based_actor.hpp>
@@ -118,6 +121,8 @@ class Book {
     if (sqlite_) {
       std::filesystem::path dir = options_.url.substr(7);
       std::filesystem::create_directories(dir);
+      // Made here, because SQLite would make it readable to all; its log takes over the mode.
+      if (const int file = ::open((dir / "gateway.db").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600); file >= 0) ::close(file);
       session->open(soci::sqlite3, "db=" + (dir / "gateway.db").string() + " timeout=5");
       *session << "PRAGMA journal_mode=WAL";
       *session << "PRAGMA synchronous=NORMAL";

@@ -61,8 +61,9 @@ class Writer {
     Job job;
     fill(job, reply);
     job.deliver = [promise, reply]() mutable { promise.deliver(std::move(*reply)); };
-    job.refuse = [promise, reply](const std::string& why, Outlook) mutable {
+    job.refuse = [promise, reply](const std::string& why, [[maybe_unused]] Outlook outlook) mutable {
       *reply = Reply{};
+      if constexpr (requires { reply->unknown; }) reply->unknown = outlook == Outlook::perhaps;
       if constexpr (requires { reply->why; }) reply->why = why;
       promise.deliver(std::move(*reply));
     };
