@@ -66,7 +66,7 @@ std::string zsh(const std::vector<Completions>& all, const Words& settings) {
          "if [[ $funcstack[1] == _cartwright ]]; then _cartwright \"$@\"; else compdef _cartwright cartwright; fi\n";
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "'";
   for (char c : text) {
     if (c == '\'' || c == '\\') out += '\\';
@@ -95,12 +95,12 @@ std::string fish(const std::vector<Completions>& all, const Words& settings) {
       "end\n"
       "complete -c cartwright -f\n";
   for (const Completions& one : all) {
-    const std::string at = "complete -c cartwright -n " + quoted("__cartwright_at " + one.path) + " ";
-    for (const auto& [name, help] : one.commands) out += at + "-a " + name + " -d " + quoted(help) + "\n";
-    for (const auto& [name, help] : one.options) out += at + "-l " + name.substr(2) + " -d " + quoted(help) + "\n";
+    const std::string at = "complete -c cartwright -n " + in_quotes("__cartwright_at " + one.path) + " ";
+    for (const auto& [name, help] : one.commands) out += at + "-a " + name + " -d " + in_quotes(help) + "\n";
+    for (const auto& [name, help] : one.options) out += at + "-l " + name.substr(2) + " -d " + in_quotes(help) + "\n";
   }
   for (const auto& [name, help] : settings)
-    out += "complete -c cartwright -n '__cartwright_at node' -x -l " + name.substr(2) + " -d " + quoted(help) + "\n";
+    out += "complete -c cartwright -n '__cartwright_at node' -x -l " + name.substr(2) + " -d " + in_quotes(help) + "\n";
   return out;
 }
 

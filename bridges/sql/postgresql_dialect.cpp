@@ -23,7 +23,7 @@ constexpr std::array<std::string_view, 7> settings{"SET idle_in_transaction_sess
                                                    "SET standard_conforming_strings = on",
                                                    "SET client_min_messages = warning"};
 
-std::string quoted(const std::string& name, char quote) {
+std::string in_quotes(const std::string& name, char quote) {
   std::string out(1, quote);
   for (char c : name) {
     if (c == quote) out += quote;
@@ -52,8 +52,8 @@ class PostgresqlDialect : public Dialect {
   std::unique_ptr<soci::session> connect(Access access) override {
     auto session = open(access);
     for (std::string_view setting : settings) *session << std::string(setting);
-    *session << "SET search_path TO " + quoted(schema_, '"');
-    *session << "SET application_name = " + quoted("cartwright " + schema_, '\'');
+    *session << "SET search_path TO " + in_quotes(schema_, '"');
+    *session << "SET application_name = " + in_quotes("cartwright " + schema_, '\'');
     std::string durable;
     *session << "SHOW synchronous_commit", soci::into(durable);
     // The server may ask for more (remote_apply); less would lose what was acknowledged.
@@ -82,7 +82,7 @@ class PostgresqlDialect : public Dialect {
     session << "SELECT pg_advisory_xact_lock(:a)::text", soci::use(lock), soci::into(nothing);
     int count = 0;
     session << "SELECT COUNT(*) FROM pg_catalog.pg_namespace WHERE nspname = :a", soci::use(schema_), soci::into(count);
-    if (count == 0) session << "CREATE SCHEMA " + quoted(schema_, '"');
+    if (count == 0) session << "CREATE SCHEMA " + in_quotes(schema_, '"');
   }
 
   Fault fault(const std::exception& error) const override {
