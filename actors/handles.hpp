@@ -168,7 +168,7 @@ struct ShardView {
   ShardId shard;
   Epoch epoch = 0;
   std::string phase;            // taking, idle, loading, deciding, committing, stopped
-  std::uint64_t turns = 0, records = 0, restarts = 0;
+  std::uint64_t turns = 0, records = 0, restarts = 0, dead_letters = 0;  // since the shard was taken
   std::size_t rows = 0, actors = 0, waiting = 0, unpublished = 0, quarantined = 0;
   Sequence sequence = 0, published = 0;
 };

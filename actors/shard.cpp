@@ -801,6 +801,7 @@ class Shard : public ShardActor::base {
       }
     }
     if (careful_ > 0) --careful_;
+    dead_letters_total_ += turn_->dead.size();
     if (turn_->outgoing) {
       sequence_ = turn_->sequence;
       publish(sequence_, turn_->outgoing);
@@ -1042,6 +1043,7 @@ class Shard : public ShardActor::base {
     v.turns = turns_total_;
     v.records = records_total_;
     v.restarts = restarts_total_;
+    v.dead_letters = dead_letters_total_;
     v.rows = slots_.size();
     v.actors = children_.size();
     v.waiting = records_.size() + outcomes_.size() + wakes_.size();
@@ -1110,7 +1112,7 @@ class Shard : public ShardActor::base {
   Millis next_ends_ = 0, next_passivation_ = 0, next_look_ = 0, look_delay_ = 0, leave_by_ = 0;
   std::map<std::uint64_t, caf::typed_response_promise<CommandReply>> promises_;
   std::vector<caf::typed_response_promise<Revoked>> leaving_;
-  std::uint64_t turns_total_ = 0, records_total_ = 0, restarts_total_ = 0;
+  std::uint64_t turns_total_ = 0, records_total_ = 0, restarts_total_ = 0, dead_letters_total_ = 0;
 };
 
 }  // namespace

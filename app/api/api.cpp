@@ -45,6 +45,8 @@ enum class Page : std::uint8_t {
   stock_list,
   stock,
   adjustments,
+  stock_check,
+  stock_rebuild,
   payment_callback,
   shipping_callback
 };
@@ -79,6 +81,8 @@ constexpr std::array routes = {
     Route{Page::stock_list, {"v1", "stock"}, {"GET"}, RoleId::inventory},
     Route{Page::stock, {"v1", "stock", any}, {"GET", "PUT"}, RoleId::inventory},
     Route{Page::adjustments, {"v1", "stock", any, "adjustments"}, {"POST"}, RoleId::inventory},
+    Route{Page::stock_check, {"v1", "stock:check"}, {"GET", "POST"}, RoleId::inventory},
+    Route{Page::stock_rebuild, {"v1", "stock:rebuild"}, {"POST"}, RoleId::inventory},
     Route{Page::payment_callback, {"v1", "callbacks", "payment"}, {"POST"}, RoleId::payment},
     Route{Page::shipping_callback, {"v1", "callbacks", "shipping"}, {"POST"}, RoleId::shipping},
 };
@@ -259,6 +263,7 @@ class Api {
       case Page::orders: return list(request, responder);
       case Page::stock_list: return list_stock(request, responder);
       case Page::stock: return show_stock(request, responder);
+      case Page::stock_check: return show_check(200, responder);
       case Page::actors: return ask(Ask::What::actors, request, responder);
       case Page::parked: return list_parked(request, responder);
       case Page::order: return ask(Ask::What::order, request, responder);
@@ -355,6 +360,11 @@ class Api {
     caf::anon_send(desk_, ShowStock{{id}, {}, 0, responder});
   }
 
+  void show_check(int status, const http::Responder& responder) const {
+    if (!deps_.stock_audit.last) return responder.send(http::problem(503, {}, "this node does not compare its stock"));
+    responder.send({.status = status, .content_type = "application/json", .headers = {}, .body = stock_check_json(deps_.stock_audit.last())});
+  }
+
   // -- POST and PUT ----
 
   void change(Page page, http::Request& request, http::Responder& responder) {
@@ -371,6 +381,12 @@ class Api {
       case Page::retry: return ask(Ask::What::retry, request, responder);
       case Page::stock: return change_stock(read_stock, std::move(key), request, responder);
       case Page::adjustments: return change_stock(read_adjustment, std::move(key), request, responder);
+      case Page::stock_check:
+        if (deps_.stock_audit.check) deps_.stock_audit.check();
+        return show_check(202, responder);
+      case Page::stock_rebuild:
+        if (deps_.stock_audit.rebuild) deps_.stock_audit.rebuild();
+        return show_check(202, responder);
       case Page::payment_callback: return take_callback(page, RoleId::payment, request, responder);
       case Page::shipping_callback: return take_callback(page, RoleId::shipping, request, responder);
       default: return;  // questions only: the table of routes has let nobody in

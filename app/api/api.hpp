@@ -21,6 +21,7 @@
 #include "app/api/bounds.hpp"
 #include "app/api/callbacks.hpp"
 #include "app/api/charges.hpp"
+#include "app/api/stock_check.hpp"
 #include "app/page/page.hpp"
 #include "bridges/http/server.hpp"
 #include "bridges/redis/stock.hpp"
@@ -38,6 +39,7 @@ struct ApiDeps {
   redis::StockActor stock;
   ProducerActor producer;
   ChargesActor charges;  // null: no simulated gateway here
+  StockAudit stock_audit;
   std::shared_ptr<const Codec> codec;
   WallClock clock;
   std::function<std::uint64_t()> random;                                        // asked by make_api only, for seeds

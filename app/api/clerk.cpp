@@ -384,6 +384,7 @@ struct ClerkState {
       count("turns", view.turns);
       count("records", view.records);
       count("restarts", view.restarts);
+      count("dead_letters", view.dead_letters);
       count("rows", view.rows);
       count("actors", view.actors);
       count("waiting", view.waiting);

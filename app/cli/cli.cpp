@@ -51,6 +51,8 @@ struct Arguments {
   DlqDecide decide;
   Broker broker;
   LoadOptions load;
+  StockReconcile reconcile;
+  bool no_topics = false;
   bool no_stock = false, no_check = false, load_json = false, as_env = false;
   std::function<int(const Context&)> command;
   bool pure = false;  // needs no configuration
@@ -105,7 +107,7 @@ void add_order(CLI::App& app, Arguments& a) {
   list->add_option("--status", a.list.status,
                    "pending, inventory_reserved, paid, shipped, delivered, cancelled, payment_failed or refunded");
   list->add_option("--user", a.list.user, "Of this user only");
-  list->add_option("--limit", a.list.limit, "How many at most")->capture_default_str()->check(CLI::PositiveNumber);
+  list->add_option("--limit", a.list.limit, "How many at most")->capture_default_str()->check(CLI::Range(1, 1'000'000));
   auto by_id = [&](const std::string& name, const std::string& help,
                    int (*command)(const Context&, const std::string&)) {
     leaf(*orders, a, name, help, [&a, command](const Context& context) { return command(context, a.id); })
@@ -117,7 +119,7 @@ void add_order(CLI::App& app, Arguments& a) {
   by_id("retry", "Ask again everything that an order waits for; try again one that is set aside", order_retry);
   auto* parked = leaf(*orders, a, "parked", "Orders that are set aside, and why; `order retry` tries one again",
                       [&a](const Context& context) { return order_parked(context, a.list.limit); });
-  parked->add_option("--limit", a.list.limit, "How many at most")->capture_default_str()->check(CLI::PositiveNumber);
+  parked->add_option("--limit", a.list.limit, "How many at most")->capture_default_str()->check(CLI::Range(1, 1'000'000));
 }
 
 void add_stock(CLI::App& app, Arguments& a) {
@@ -142,6 +144,13 @@ void add_stock(CLI::App& app, Arguments& a) {
       ->add_option("product", a.product)
       ->required();
   leaf(*stock, a, "list", "All products", stock_list);
+  auto* reconcile = leaf(*stock, a, "reconcile", "Compare what ledger, Redis, orders and Kafka say, and how to mend what differs",
+                         [&a](const Context& context) {
+                           a.reconcile.topics = !a.no_topics;
+                           return stock_reconcile(context, a.reconcile);
+                         });
+  reconcile->add_flag("--mend", a.reconcile.mend, "Have Redis written anew from the ledger when that is what helps");
+  reconcile->add_flag("--no-topics", a.no_topics, "Leave Kafka out: its topics are read from their beginning");
 }
 
 void add_topics(CLI::App& app, Arguments& a) {

@@ -49,6 +49,13 @@ int stock_adjust(const Context& context, const StockAdjust& what);
 int stock_get(const Context& context, const std::string& product);
 int stock_list(const Context& context);
 
+struct StockReconcile {
+  bool mend = false;    // have Redis rebuilt where that helps
+  bool topics = true;   // read the topics, too
+};
+/// Compares ledger, Redis, orders and topics; exit code 1 when they differ.
+int stock_reconcile(const Context& context, const StockReconcile& what);
+
 int topics_create(const Context& context);
 int topics_list(const Context& context);
 

@@ -55,6 +55,7 @@ std::string render_metrics(const MetricsSources& sources) {
     page.counter("cartwright_turns_total", "Turns a shard has finished.", labels, of(shard.turns));
     page.counter("cartwright_shard_records_total", "Records a shard has taken in.", labels, of(shard.records));
     page.counter("cartwright_actor_restarts_total", "Order actors that died and were set aside.", labels, of(shard.restarts));
+    page.counter("cartwright_dead_letters_total", "Records that could not be used and went to the dead letters.", labels, of(shard.dead_letters));
     page.gauge("cartwright_rows", "Rows a shard works on.", labels, of(shard.rows));
     page.gauge("cartwright_order_actors", "Live order actors.", labels, of(shard.actors));
     page.gauge("cartwright_inputs_waiting", "Inputs that wait for the next turn.", labels, of(shard.waiting));
@@ -87,6 +88,20 @@ std::string render_metrics(const MetricsSources& sources) {
         page.counter("cartwright_outside_exchanges_total", "Exchanges that have ended, by what they came to.", with_answer, of(count));
       }
     }
+  if (sources.stock) {
+    const api::StockReport last = sources.stock().last;
+    std::map<std::string, std::int64_t> differences;
+    for (std::string_view kind : inventory::difference_kinds)
+      if (kind != to_string(inventory::DifferenceKind::topics)) differences[std::string(kind)] = 0;
+    for (const auto& one : last.differences) ++differences[std::string(to_string(one.kind))];
+    for (const auto& [kind, count] : differences)
+      page.gauge("cartwright_stock_differences", "What ledger, Redis and orders contradict each other in, as of the last comparison.",
+                 {{"kind", kind}}, static_cast<double>(count));
+    page.gauge("cartwright_stock_compared_products", "Products that the last comparison has looked at.", {}, static_cast<double>(last.products));
+    page.gauge("cartwright_stock_busy_products", "Products that changed too quickly for the last comparison.", {}, static_cast<double>(last.busy.size()));
+    page.gauge("cartwright_stock_comparison_finished", "1 unless the last comparison had to give up.", {}, last.why.empty() ? 1 : 0);
+    page.gauge("cartwright_stock_compared_timestamp_seconds", "When the last comparison ended; 0: none has.", {}, static_cast<double>(last.ended) / 1e3);
+  }
   if (sources.producer) {
     const auto& counters = sources.producer->counters();
     page.counter("cartwright_kafka_records_out_total", "Records written.", {}, of(counters.records));

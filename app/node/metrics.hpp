@@ -1,10 +1,12 @@
 #pragma once
 // The Prometheus text of a node: figures that others count, put together when somebody asks.
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 
+#include "app/api/stock_check.hpp"
 #include "app/node/health.hpp"
 #include "bridges/curl/client.hpp"
 #include "bridges/kafka/consumer.hpp"
@@ -17,6 +19,7 @@ struct MetricsSources {
   std::shared_ptr<kafka::ProducerClient> producer;
   std::map<RoleId, std::shared_ptr<kafka::RoleConsumer>> consumers;
   std::shared_ptr<curl::Client> outside;  // may be null
+  std::function<api::StockCheck()> stock;  // empty: no inventory role here
   std::string version;
 };
 

@@ -22,6 +22,7 @@
 #include "actors/shard.hpp"
 #include "app/api/api.hpp"
 #include "app/page/page.hpp"
+#include "app/node/audit.hpp"
 #include "app/node/charges.hpp"
 #include "app/node/health.hpp"
 #include "app/node/log.hpp"
@@ -118,6 +119,13 @@ std::vector<std::string> read_tokens(const std::string& path) {
   }
   if (tokens.empty()) throw Misconfigured("http.tokens-file: " + path + " holds no token");
   return tokens;
+}
+
+/// What /readyz?verbose says of the last comparison of the stock.
+std::string trouble_of(const api::StockReport& report) {
+  const auto found = static_cast<std::int64_t>(report.differences.size()) + report.more;
+  if (found == 0) return {};
+  return std::to_string(found) + (found == 1 ? " difference" : " differences") + " between ledger, Redis and orders: cartwright stock reconcile";
 }
 
 bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
@@ -255,6 +263,13 @@ class Node {
     for (RoleId role : roles)
       if (contains(o_.roles, role)) join(role);
     spawn_health();
+    if (contains(o_.roles, RoleId::inventory)) {
+      AuditDeps audit{store_options(RoleId::inventory), std::nullopt, o_.redis_url, o_.kafka_group_prefix, codec_, wall_clock, o_.settings.retention,
+                      o_.stock_compare_interval};
+      if (contains(o_.roles, RoleId::order)) audit.orders = store_options(RoleId::order);
+      audit_ = std::make_shared<Audit>(std::move(audit));
+      api.stock_audit = {[audit = audit_] { return audit->last(); }, [audit = audit_] { audit->check(); }, [audit = audit_] { audit->rebuild(); }};
+    }
 
     api.settings = settings_;
     api.roles = o_.roles;
@@ -268,10 +283,11 @@ class Node {
     api.random = [source = std::make_shared<std::random_device>()] { return (static_cast<std::uint64_t>((*source)()) << 32) | (*source)(); };
     api.owner = [directory = directory_](RoleId role, int partition) { return directory->find(role, partition); };
     api.readiness = [board = board_] { return board->checks(); };
-    api.metrics = [sources = MetricsSources{board_, producer_, consumers_, outside_.client, CARTWRIGHT_VERSION}] { return render_metrics(sources); };
+    api.metrics = [sources = MetricsSources{board_, producer_, consumers_, outside_.client, api.stock_audit.last, CARTWRIGHT_VERSION}] { return render_metrics(sources); };
     // A gateway that is away holds up its orders and not the node: they wait, and are told of here and in /metrics.
-    api.notes = [client = outside_.client] {
+    api.notes = [client = outside_.client, stock = api.stock_audit.last] {
       std::vector<std::pair<std::string, std::string>> notes;
+      if (stock) notes.emplace_back("stock-audit", trouble_of(stock().last));
       for (const curl::LaneView& lane : client->views()) notes.emplace_back(lane.name, lane.trouble);
       return notes;
     };
@@ -458,6 +474,7 @@ class Node {
     for (auto& [role, consumer] : consumers_) leaving.emplace_back([consumer = consumer] { consumer->close(); });
     for (std::thread& thread : leaving) thread.join();
     if (outside_.client) outside_.client->close();  // what is not answered is asked again after the next start
+    if (audit_) audit_->stop();
     producer_->close(5s);
     server_->stop();
     if (probe_.joinable()) probe_.join();
@@ -492,6 +509,7 @@ class Node {
   std::shared_ptr<Directory> directory_ = std::make_shared<Directory>();
   std::vector<RoleHostActor> hosts_;
   MonitorActor monitor_;
+  std::shared_ptr<Audit> audit_;  // where the inventory role runs
   std::mutex consumers_mutex_;
   std::condition_variable consumers_there_;
   std::map<RoleId, std::shared_ptr<kafka::RoleConsumer>> consumers_;

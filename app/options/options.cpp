@@ -130,6 +130,9 @@ void add_servers(std::vector<Option>& rows) {
       text_option("database.url", {"DATABASE_URL"}, "sqlite:.cartwright/data",
                   "The store: sqlite:DIRECTORY for one node, postgresql://user:password@host/database for several.",
                   &Options::database_url, fault_of_database, true));
+  rows.push_back(duration_option("stock.compare-interval", 30 * seconds, 1 * seconds, 24 * hours,
+                                 "How often what ledger, Redis and orders say is compared; longer when that takes long.",
+                                 [](Options& o, std::int64_t value) { o.stock_compare_interval = milliseconds(value); }));
   rows.push_back(text_option("http.listen", {"HTTP_LISTEN"}, "127.0.0.1:8080",
                              "Where the API and the console listen, host:port; port 0 takes a free one.",
                              &Options::http_listen, [](const std::string& text) -> std::string {

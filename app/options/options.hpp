@@ -52,6 +52,7 @@ struct Options {
   int kafka_partitions = 4;                                           // wanted for topics that are missing
   std::vector<std::pair<std::string, std::string>> kafka_properties;  // kafka.properties.*, without the prefix
   std::string redis_url, database_url;
+  std::chrono::milliseconds stock_compare_interval{};  // between comparisons of ledger, Redis and orders
   std::string http_listen;  // host:port; port 0 takes a free one
   std::string http_host;    // of http_listen, without brackets
   std::uint16_t http_port = 0;

@@ -93,6 +93,16 @@ class Database {
   LedgerSnapshot ledger();
   Done open_gate(const FinishRebuild& rebuilt);
 
+  // ---- stock, compared (books.cpp); each inside `snapshot` or by itself ----
+
+  std::vector<Row> held(const std::string& after, int limit);
+  /// The documents of all rows in a state, in portions.
+  void each_held(const std::function<void(const std::string& key, const std::string& doc)>& each);
+  void each_sold(const std::function<void(const std::string& key, const std::string& doc)>& each);
+  std::vector<Row> unsettled(int limit);
+  std::map<std::string, std::int64_t> hand_sums();
+  std::vector<Hand> untold_hands();
+
   // ---- questions (queries.cpp) ----
 
   std::optional<Row> find(const std::string& key);

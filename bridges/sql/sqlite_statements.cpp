@@ -25,6 +25,7 @@ Texts sqlite_texts(RoleId role) {
   // SQLite would rather walk all rows in the order of their keys.
   t[Sql::list_open_state].sql.replace(t[Sql::list_open_state].sql.find(" WHERE "), 7,
                                       " INDEXED BY " + rows + "_open WHERE ");
+  t[Sql::read_unsettled].sql.replace(t[Sql::read_unsettled].sql.find(" WHERE "), 7, " INDEXED BY " + rows + "_open WHERE ");
   t[Sql::update_owned_rows] = {"UPDATE " + rows +
                                    " SET version = :a, state = :b, open = :c, due = :d, updated_at = :e, doc = :f "
                                    "WHERE key = :g AND version = :h AND owner = :i",

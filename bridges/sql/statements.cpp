@@ -122,6 +122,12 @@ Texts common_texts(RoleId role) {
   t[Sql::read_products] = {product + "ORDER BY product_id", "", "tttiiiii"};
   t[Sql::read_generation] = {"SELECT generation FROM role_state", "", "i"};
 
+  t[Sql::list_held] = {list + "state = 'reserved' AND key > :a ORDER BY key LIMIT :b", "ti", kinds};
+  t[Sql::read_sold] = {"SELECT key, doc FROM " + rows + " WHERE state = 'sold' AND key > :a ORDER BY key LIMIT :b", "ti", "tt"};
+  t[Sql::read_unsettled] = {list + "open = 1 AND state <> 'reserved' LIMIT :a", "i", kinds};
+  t[Sql::read_hand_sums] = {"SELECT product_id, CAST(SUM(delta) AS BIGINT) FROM hands WHERE state IN ('given', 'done') GROUP BY product_id", "", "ti"};
+  t[Sql::read_untold_hands] = {"SELECT id, product_id, delta, state FROM hands WHERE told = 0 AND state IN ('given', 'asked')", "", "ttit"};
+
   t[Sql::read_row] = {list + "key = :a", "t", kinds};
   t[Sql::read_history] = {"SELECT version, status, event, at FROM transitions WHERE order_id = :a ORDER BY version",
                           "t", "itti"};

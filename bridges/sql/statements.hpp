@@ -80,6 +80,12 @@ enum class Sql : std::uint8_t {
   open_gate,
   read_generation,
   read_products,
+  // stock, compared (books.hpp)
+  list_held,
+  read_sold,
+  read_unsettled,
+  read_hand_sums,
+  read_untold_hands,
   // questions
   read_row,
   read_history,
