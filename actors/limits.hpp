@@ -22,6 +22,7 @@ inline constexpr std::size_t dead_value_bytes_max = 256 * 1024;       // above i
 inline constexpr std::size_t dead_value_bytes_kept = 4 * 1024;        // ... to this (contract)
 
 inline constexpr std::size_t turn_records_max = 2'000;                // a turn's batch: commits grow with it, latency too
+inline constexpr std::size_t turn_dues_max = 1'000;                   // deadlines of each kind in a turn: many at one moment hold up no record
 inline constexpr std::size_t turn_wakes_max = 500;                    // rows woken per turn after a take: bounds memory
 inline constexpr std::size_t shard_records_waiting_max = 6'000;       // then the shard's partitions are paused
 inline constexpr std::size_t shard_unpublished_max = 50'000;          // then the shard takes no new turn
@@ -29,6 +30,8 @@ inline constexpr std::size_t live_orders_max = 20'000;                // live ac
 inline constexpr std::chrono::milliseconds idle_order_age = 60s;      // an actor without a message for so long sleeps
 
 inline constexpr std::chrono::milliseconds sweep_interval = 100ms;    // deadlines are looked at so often
+inline constexpr std::chrono::milliseconds ends_interval = 250ms;     // how far the topics reach is asked so often, while something expires
+inline constexpr std::chrono::milliseconds ends_timeout = 10s;        // then the question was lost with its consumer
 inline constexpr std::chrono::milliseconds ask_again_first = 30s;     // rule 12
 inline constexpr std::chrono::milliseconds ask_again_last = 5min;     // rule 12
 inline constexpr std::chrono::milliseconds act_again_first = 1s;      // an act of our own port without an answer

@@ -266,10 +266,10 @@ class Shard : public ShardActor::base {
       if (Slot* slot = slots_.to_try_again(now)) redrive(*slot);  // one at a time: they may fail again
     if (now >= next_ends_ && !asking_ends_ && !slots_.due_caught_up(now, 1).empty()) {
       asking_ends_ = true;
-      next_ends_ = now + 1'000;
+      next_ends_ = now + limits::ends_interval.count();
       asked_at_ = positions_;
       d_.intake->ask_ends(d_.id, this);
-    } else if (asking_ends_ && now >= next_ends_ + 10'000) {
+    } else if (asking_ends_ && now >= next_ends_ + limits::ends_timeout.count()) {
       asking_ends_ = false;  // the answer was lost with a consumer that was closed
     }
     passivate(now);
@@ -340,13 +340,13 @@ class Shard : public ShardActor::base {
       collect_next();
     }
     reset_positions();
-    for (Slot* slot : slots_.due(now, limits::turn_records_max))
+    for (Slot* slot : slots_.due(now, limits::turn_dues_max))
       if (!slot->quarantine) {
         ask_the_store(*slot);
         input(slot->key, Due{false, slot->again++});
       }
     if (caught_up_)
-      for (Slot* slot : slots_.due_caught_up(now, limits::turn_records_max))
+      for (Slot* slot : slots_.due_caught_up(now, limits::turn_dues_max))
         if (!slot->quarantine) input(slot->key, Due{true});
     load_sleepers();
   }

@@ -4,7 +4,9 @@
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <functional>
 
+#include "actors/limits.hpp"
 #include "tests/loop/world.hpp"
 
 using namespace cartwright;
@@ -217,6 +219,63 @@ BOOST_AUTO_TEST_CASE(rule_12_a_wait_without_an_answer_ends_by_time_once_the_log_
   world.advance(2 * 60'000);
   BOOST_TEST(ends(world, plan, "cancelled"));
   BOOST_TEST(world.run_until([&] { return world.redis.products["apple"].available == 10; }));
+}
+
+/// Eight reservations that expire one after the other; `before` happens half a second before the first does. How long after its expiry
+/// the last of them was given back, by the virtual clock.
+Millis longest_after_expiry(const std::function<void(World&)>& before) {
+  World world(calm());
+  std::vector<OrderId> orders;
+  for (int i = 0; i < 5; ++i) {
+    Plan& plan = world.plan(two_apples(), "tok_never");
+    world.place(plan);
+    BOOST_TEST(ends(world, plan, "inventory_reserved"));
+    orders.push_back(plan.id);
+    world.run_until([] { return false; }, i);
+  }
+  std::map<std::string, Millis> expires, given_back;
+  for (const OrderId& order : orders) {
+    expires[order.value] = world.codec().read_order(world.stores[RoleId::order].rows[order.value].row).expires;
+  }
+  Millis first = expires.begin()->second;
+  for (const auto& [order, at] : expires) first = std::min(first, at);
+  world.advance(first - 500 - world.now());
+  before(world);
+  Millis longest = 0;
+  BOOST_TEST(world.run_until([&] {
+    for (const OrderId& order : orders)
+      if (world.redis.orders[order.value].state == "released" && given_back.emplace(order.value, world.now()).second) {
+        BOOST_TEST(world.now() >= expires[order.value]);
+        longest = std::max(longest, world.now() - expires[order.value]);
+      }
+    return given_back.size() == orders.size();
+  }, 200));
+  return longest;
+}
+
+BOOST_AUTO_TEST_CASE(rule_12_a_reservation_is_given_back_within_a_second_of_its_expiry) {
+  BOOST_TEST(longest_after_expiry([](World&) {}) < 1'000);
+}
+
+BOOST_AUTO_TEST_CASE(rule_12_also_when_the_node_was_killed_just_before) {
+  BOOST_TEST(longest_after_expiry([](World& world) { world.crash_node(0); }) < 1'000);
+}
+
+BOOST_AUTO_TEST_CASE(rule_12_many_deadlines_at_one_moment_are_taken_in_turns_of_a_bounded_size) {
+  World world(calm());
+  world.store_away(RoleId::inventory, true);  // nobody answers for the stock
+  const auto many = static_cast<std::size_t>(world.settings().partitions) * (2 * limits::turn_dues_max + 200);
+  for (std::size_t i = 0; i < many; ++i) world.place(world.plan({{ProductId{"apple"}, 1}}, "tok_ok", false));
+  const auto& orders = world.stores[RoleId::order].rows;
+  const auto all_are = [&](const char* state) -> bool {
+    return orders.size() == many && std::all_of(orders.begin(), orders.end(), [&](const auto& one) { return one.second.row.state == state; });
+  };
+  BOOST_TEST(world.run_until([&] { return all_are("pending"); }));
+  world.stores[RoleId::order].largest_turn = 0;
+  world.advance(world.settings().inventory_ttl + 1'000);
+  BOOST_TEST(world.run_until([&] { return all_are("cancelled"); }));
+  BOOST_TEST(world.stores[RoleId::order].largest_turn > limits::turn_dues_max / 2);  // they did come at one moment
+  BOOST_TEST(world.stores[RoleId::order].largest_turn <= 2 * limits::turn_dues_max);  // what expires, and what is asked again
 }
 
 BOOST_AUTO_TEST_CASE(rule_13_a_store_that_cannot_commit_holds_the_turn_and_loses_nothing) {

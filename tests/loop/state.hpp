@@ -36,6 +36,7 @@ struct StoreState {
     int partition = 0;
   };
   std::map<int, Shard> shards;
+  std::size_t largest_turn = 0;  // rows that one transaction wrote, at most
   std::map<std::string, Stored> rows;
   std::map<std::string, std::vector<Transition>> history;
   std::map<std::string, std::pair<int, Quarantine>> quarantines;  // with their partition

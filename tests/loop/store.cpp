@@ -72,6 +72,7 @@ class MemoryStore {
       world_.later([this, turn] { apply(*turn, false); });
       return {CommitResult::ok, s_.losses, {}, ""};
     }
+    s_.largest_turn = std::max(s_.largest_turn, turn->rows.size());
     Committed committed = apply(*turn, true);
     if (world_.chance(world_.faults.commit_unknown)) {
       world_.fault("commit done, answer lost");
