@@ -417,8 +417,16 @@ class Api {
     caf::anon_send(clerk_, Ask{Ask::What::report, {outcome->key}, {}, {}, responder, role, outcome});
   }
 
+  /// Rule 13: what a node cannot work off, it does not promise.
+  [[nodiscard]] bool behind(const http::Responder& responder) const {
+    if (!deps_.behind || !deps_.behind()) return false;
+    responder.send(http::problem(503, "Behind", "orders come in faster than they are worked off, and as many wait as may "
+                                 "(order.backlog-max); nothing was placed; try again"));
+    return true;
+  }
+
   void place(std::string key, http::Request& request, http::Responder& responder) const {
-    if (!has_media(is_json(request.header("Content-Type")), "application/json", responder)) return;
+    if (!has_media(is_json(request.header("Content-Type")), "application/json", responder) || behind(responder)) return;
     auto read = read_order(request.body);
     if (const auto* refusal = std::get_if<Refusal>(&read)) return responder.send(refused(*refusal));
     auto& event = std::get<Event>(read);
@@ -432,6 +440,7 @@ class Api {
     if (request.body.size() > bounds::batch_bytes_max)
       return responder.send(
           http::problem(413, {}, "a batch may have " + std::to_string(bounds::batch_bytes_max) + " bytes"));
+    if (behind(responder)) return;
     std::string trace = trace_of(request);
     caf::anon_send(batches_,
                    ReadBatch{std::move(request.body), std::move(key), std::move(trace), std::move(responder)});

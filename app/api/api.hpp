@@ -48,6 +48,7 @@ struct ApiDeps {
   std::function<std::vector<std::pair<std::string, std::string>>()> notes;      // beside them in /readyz?verbose; never unready
   std::function<std::string()> metrics;                                         // Prometheus' text format
   std::function<bool()> draining;
+  std::function<bool()> behind;         // too many accepted orders wait already: more are refused
   std::span<const page::Asset> page;    // at / and /assets/; empty: no page here
   CallbackSecrets callback_secrets;
   std::vector<std::string> tokens;      // bearer tokens of /v1; empty: open to all

@@ -61,6 +61,7 @@ class Monitor : public MonitorActor::base {
       request(d_.stock, 3s, redis::StockHealth{})
           .then([this](const Done& state) { d_.board->set("redis", state.ok ? "" : state.why); },
                 [this](const caf::error&) { d_.board->set("redis", "does not answer"); });
+    d_.board->set_backlog(d_.backlog());
     for (auto& [name, check] : d_.others) d_.board->set(name, check());
     auto views = std::make_shared<std::vector<ShardView>>();
     auto shards = d_.directory->all();

@@ -3,6 +3,8 @@
 
 #include <caf/typed_actor.hpp>
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -25,11 +27,15 @@ class Board {
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> checks() const;
   void set(std::vector<ShardView> shards);
   [[nodiscard]] std::vector<ShardView> shards() const;
+  /// How many accepted orders wait to be read by the role of this node that is furthest behind.
+  void set_backlog(std::int64_t orders) { backlog_ = orders; }
+  [[nodiscard]] std::int64_t backlog() const { return backlog_; }
 
  private:
   mutable std::mutex mutex_;
   std::map<std::string, std::string> checks_;
   std::vector<ShardView> shards_;
+  std::atomic<std::int64_t> backlog_{0};
 };
 
 struct Look {};
@@ -42,6 +48,7 @@ struct MonitorDeps {
   redis::StockActor stock;                   // null: none here
   std::shared_ptr<Directory> directory;
   std::shared_ptr<Board> board;
+  std::function<std::int64_t()> backlog;     // how many accepted orders wait to be read
   std::vector<std::pair<std::string, std::function<std::string()>>> others;  // quick checks: "" or what is wrong
 };
 

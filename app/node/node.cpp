@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -285,14 +286,17 @@ class Node {
     api.readiness = [board = board_] { return board->checks(); };
     api.metrics = [sources = MetricsSources{board_, producer_, consumers_, outside_.client, api.stock_audit.last, CARTWRIGHT_VERSION}] { return render_metrics(sources); };
     // A gateway that is away holds up its orders and not the node: they wait, and are told of here and in /metrics.
-    api.notes = [client = outside_.client, stock = api.stock_audit.last] {
+    api.notes = [client = outside_.client, stock = api.stock_audit.last, board = board_, most = o_.order_backlog_max] {
       std::vector<std::pair<std::string, std::string>> notes;
+      if (const std::int64_t waiting = board->backlog(); waiting > most)
+        notes.emplace_back("backlog", std::to_string(waiting) + " orders wait to be read; more are answered 503");
       if (stock) notes.emplace_back("stock-audit", trouble_of(stock().last));
       for (const curl::LaneView& lane : client->views()) notes.emplace_back(lane.name, lane.trouble);
       return notes;
     };
     api.callback_secrets = {o_.gateway.callback_secrets, o_.carrier.callback_secrets};
     api.draining = [this] { return draining_.load(); };
+    api.behind = [board = board_, most = o_.order_backlog_max] { return board->backlog() > most; };
     api.page = page::assets();
     api.tokens = std::move(tokens);
     front_->open(api::make_api(*system_, std::move(api)));
@@ -405,6 +409,14 @@ class Node {
     for (auto& [role, store] : stores_) health.stores["store-" + std::string(to_string(role))] = store;
     health.stock = stock_;
     health.directory = directory_;
+    health.backlog = [consumers = consumers_] {
+      std::int64_t most = 0;
+      for (const auto& [role, consumer] : consumers) {
+        const auto lag = consumer->lag();
+        if (const auto found = lag.find(Topic::order_placed); found != lag.end()) most = std::max(most, found->second);
+      }
+      return most;
+    };
     health.board = board_;
     for (auto& [role, consumer] : consumers_)
       health.others.emplace_back("group-" + std::string(to_string(role)), [consumer = consumer, last = troubles_[role]]() -> std::string {

@@ -61,6 +61,7 @@ struct Options {
   RoleSet roles = all_roles;     // to be run here: never one of settings.foreign
   std::chrono::milliseconds drain_timeout{};
   unsigned threads = 2;               // of the scheduler; "as many as cores" is resolved
+  std::int64_t order_backlog_max = 100'000;
   std::string log_level, log_format;  // trace..error, off; text or json
   bool log_records = false;
   Outside gateway, carrier;           // payment.*, shipping.*
