@@ -223,6 +223,29 @@ BOOST_AUTO_TEST_CASE(acts_are_answered_with_the_instance_that_did_them) {
   BOOST_TEST(!heard.find("late", Step::reserve));  // fenced: read() came after it
 }
 
+BOOST_AUTO_TEST_CASE(many_orders_for_one_product_are_a_few_calls_first_come_first_served) {
+  const auto stock = start();
+  BOOST_REQUIRE(opens(stock));
+  redis({"CONFIG", "RESETSTAT"});
+  Acts acts{shard, ShardId{RoleId::inventory, 0}, 4, ++now, {}};
+  const int orders = 200;
+  for (int i = 0; i < orders; ++i) {
+    Act one;
+    one.key = "hot-" + std::to_string(i);
+    one.lines = {{{"pear"}, 1}};
+    acts.acts.push_back(std::move(one));
+  }
+  caf::anon_send(stock, std::move(acts));
+  for (int i = 0; i < orders; ++i)
+    BOOST_TEST((outcome("hot-" + std::to_string(i), Step::reserve).answer == (i < 5 ? Answer::done : Answer::refused)), "order " << i);
+  const std::string stats = redis({"INFO", "commandstats"});
+  const auto at = stats.find("cmdstat_evalsha:calls=");
+  BOOST_REQUIRE(at != std::string::npos);
+  const int calls = std::stoi(stats.substr(at + std::string_view("cmdstat_evalsha:calls=").size()));
+  BOOST_TEST(calls <= orders / static_cast<int>(call_operations_max) + 1);
+  BOOST_TEST((read(stock).counts.back() == StockCounts{{"pear"}, 0, 5, 0, 5}));
+}
+
 BOOST_AUTO_TEST_CASE(an_announced_epoch_fences_the_former_owner_also_after_a_rebuild) {
   const auto stock = start();
   BOOST_REQUIRE(opens(stock));
