@@ -210,7 +210,9 @@ bool over(State state) {
 void Step::place(const Event& e) {
   bool given_up = o_.given_up;
   auto kept = std::move(o_.kept);
+  const Millis heard_of = o_.created_at;  // its row is of then
   o_ = order::place(e, settings_, now_);
+  o_.created_at = heard_of;
   o_.kept = std::move(kept);
   o_.given_up = given_up;
   o_.seen = true;
@@ -553,6 +555,7 @@ Event placed_event(const Order& order) {
 }
 
 void digest(Order& order, const Input& input, const Settings& settings, Millis now, Change& change) {
+  if (order.created_at == 0) order.created_at = now;
   Step step(order, settings, now, change);
   if (const auto* record = std::get_if<std::shared_ptr<const Record>>(&input)) {
     step.on(*record);

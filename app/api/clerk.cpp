@@ -243,6 +243,7 @@ struct ClerkState {
   }
 
   void replied(const Ask& ask, const CommandReply& reply) {
+    if (reply.status == 404) return no_such_order(ask.order, ask.responder);
     if (reply.status >= 400) return ask.responder.send(http::problem(reply.status, {}, reply.detail));
     // What was set aside before it was placed has no row that could be shown.
     if (reply.detail == retry_lifted) return send_lifted(ask);

@@ -344,6 +344,14 @@ BOOST_AUTO_TEST_CASE(orphans_are_given_up_undone_and_make_a_late_order_too_late)
   BOOST_TEST(order.reason == "too_late");
 }
 
+BOOST_AUTO_TEST_CASE(an_order_is_as_old_as_what_was_heard_of_it_first) {
+  order::Order order;
+  feed(order, record(Topic::inventory_reserved));
+  feed(order, record(Topic::order_placed), now + 5'000);
+  BOOST_TEST((order.state == order::State::inventory_reserved));
+  BOOST_TEST(order.created_at == now);
+}
+
 BOOST_AUTO_TEST_CASE(a_cancel_says_what_became_of_it) {
   const std::vector<std::pair<State, int>> answers{
       {State::unknown, 404}, {State::pending, 202}, {State::inventory_reserved, 202}, {State::paid, 409}, {State::shipped, 409},
