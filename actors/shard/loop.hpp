@@ -1,5 +1,6 @@
 #pragma once
-// The shard's actor: its state and what it does, each part in a file of its own beside this one.
+// The shard's actor: its state, and what it does, each part in a file of its own beside this one. Only those include it; the others
+// know actors/shard.hpp.
 
 #include <deque>
 #include <map>
@@ -59,6 +60,7 @@ struct Asked {
   Command command;
 };
 
+/// A partition of a role: the one turn that is under way, the rows it works on, and what is on its way into the log. Mailbox alone.
 class Shard : public ShardActor::base {
  public:
   Shard(caf::actor_config& config, ShardDeps deps) : ShardActor::base(config), d_(std::move(deps)) {}

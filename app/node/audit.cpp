@@ -330,9 +330,7 @@ std::string rebuild_redis(sql::Books& ledger, redis::Books& stock, const std::fu
 
 Audit::Audit(AuditDeps deps) : deps_(std::move(deps)), thread_([this] { loop(); }) {}
 
-Audit::~Audit() { stop(); }
-
-void Audit::stop() {
+Audit::~Audit() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;

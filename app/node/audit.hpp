@@ -33,7 +33,7 @@ struct AuditDeps {
   std::chrono::milliseconds interval{30'000}; // from the end of one to the beginning of the next; longer where one takes long
 };
 
-/// Owns the thread that compares. Any thread may ask.
+/// Owns the thread that compares. Any thread may ask. A node that ends does not wait for it: it only reads.
 class Audit {
  public:
   explicit Audit(AuditDeps deps);
@@ -47,7 +47,6 @@ class Audit {
   void check();
   /// Has Redis rebuilt from the ledger by taking its generation away, which shuts every node's gate (rule 8); then compares.
   void rebuild();
-  void stop();
 
  private:
   void loop();

@@ -486,7 +486,6 @@ class Node {
     for (auto& [role, consumer] : consumers_) leaving.emplace_back([consumer = consumer] { consumer->close(); });
     for (std::thread& thread : leaving) thread.join();
     if (outside_.client) outside_.client->close();  // what is not answered is asked again after the next start
-    if (audit_) audit_->stop();
     producer_->close(5s);
     server_->stop();
     if (probe_.joinable()) probe_.join();
