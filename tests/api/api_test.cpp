@@ -46,7 +46,7 @@ using Json = nlohmann::json;
 struct World {
   std::mutex mutex;
   enum class Store { works, away, silent, loses_answers } store = Store::works;
-  bool gate_open = true, hears_commands = true, owner_here = true, draining = false, readable = true;
+  bool gate_open = true, hears_commands = true, owner_here = true, draining = false, readable = true, behind = false;
   std::map<std::string, Row> orders, notices;
   std::map<std::string, std::vector<Transition>> history;
   std::map<std::string, StoredAnswer> answers;
@@ -409,6 +409,7 @@ struct Fixture {
       return role == RoleId::order && w->owner_here ? here : ShardActor();
     };
     deps.draining = [w = world] { return in(w, [](World& it) { return it.draining; }); };
+    deps.behind = [w = world] { return in(w, [](World& it) { return it.behind; }); };
     deps.readiness = [] {
       return std::vector<std::pair<std::string, std::string>>{{"kafka", ""}, {"stock", "not verified"}};
     };
@@ -1128,6 +1129,19 @@ BOOST_AUTO_TEST_CASE(a_draining_node_takes_no_changes) {
   check_problem(ask("PUT", "/v1/stock/p", R"({"quantity":1})"), 503);
   BOOST_TEST(ask("GET", "/v1/orders/" + id).status == 200);
   BOOST_TEST(ask("GET", "/livez").status == 200);
+}
+
+BOOST_AUTO_TEST_CASE(a_node_that_is_behind_promises_nothing_more) {
+  const std::string id = place_one();
+  in(world, [](World& w) { w.behind = true; });
+  const Got one = post("/v1/orders", R"({"product_id":"p","quantity":1,"user_id":"u"})");
+  check_problem(one, 503);
+  BOOST_TEST(one.headers.contains("Retry-After"));
+  check_problem(ask("POST", "/v1/orders:batch", R"({"product_id":"p","quantity":1,"user_id":"u"})"), 503);
+  BOOST_TEST(in(world, [](World& w) { return w.orders.size(); }) == 1u);
+  BOOST_TEST(ask("GET", "/v1/orders/" + id).status == 200);
+  in(world, [](World& w) { w.behind = false; });
+  BOOST_TEST(post("/v1/orders", R"({"product_id":"p","quantity":1,"user_id":"u"})").status == 202);
 }
 
 BOOST_AUTO_TEST_CASE(other_methods_are_405_with_what_is_allowed) {
