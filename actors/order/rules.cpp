@@ -112,8 +112,14 @@ class Step {
     o_.wait(Wait::refund).asked = now_;
     publish(event(Topic::payment_refund_requested, now_));
   }
+  /// A charge beside the one that stands goes back, alone. One that has no name cannot be asked back alone: without a
+  /// txn_id the request would mean the other one, too.
   void refund_one(const TxnId& txn) {
-    if (txn.empty() || std::find(o_.refunds.begin(), o_.refunds.end(), txn.value) != o_.refunds.end()) return;
+    if (txn.empty()) {
+      change_.park = "a payment.success without a txn_id, beside the one that counts (" + o_.txn.value + ")";
+      return;
+    }
+    if (std::find(o_.refunds.begin(), o_.refunds.end(), txn.value) != o_.refunds.end()) return;
     o_.refunds.push_back(txn.value);
     changed();
     Event e = event(Topic::payment_refund_requested, now_);
@@ -330,7 +336,7 @@ void Step::money_too_late(const Event& e) {
     o_.txn = e.txn;
     changed();
     refund();
-  } else if (!o_.wait(Wait::refund).open && e.txn != o_.txn) {
+  } else if (!o_.wait(Wait::refund).open && (e.txn != o_.txn || (e.txn.empty() && o_.state != State::refunded))) {
     refund_one(e.txn);  // the refund has its answer, and that was not about this charge
   }
 }

@@ -287,8 +287,8 @@ class PayloadReader {
       case Member::amount_minor:
         if (integer(at_, value, 0, limits::amount_max, minor)) event_.amount = minor;
         return;
-      case Member::txn_id: return text(at_, value, event_.txn.value, topic_ == Topic::payment_success);
-      case Member::tracking_id: return text(at_, value, event_.tracking.value, true);
+      case Member::txn_id: return text(at_, value, event_.txn.value);
+      case Member::tracking_id: return text(at_, value, event_.tracking.value);
       case Member::message: return text(at_, value, event_.message);
       case Member::reason: return text(at_, value, event_.reason);
       case Member::payment_token: return text(at_, value, event_.payment_token);
@@ -310,10 +310,9 @@ class PayloadReader {
     into.assign(value.text);
   }
 
-  void text(Member member, const Value& value, std::string& into, bool something = false) {
+  void text(Member member, const Value& value, std::string& into) {
     if (value.kind != Value::Kind::text) return fail("wrong-type", name_of(member));
     if (value.text.size() > limits::text_bytes_max) return fail("text-too-long", name_of(member));
-    if (something && value.text.empty()) return fail("out-of-bounds", name_of(member));
     into.assign(value.text);
   }
 

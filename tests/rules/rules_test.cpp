@@ -293,6 +293,28 @@ BOOST_AUTO_TEST_CASE(the_first_of_two_charges_stands_and_the_second_goes_back_on
   BOOST_TEST(feed(order, second).publish.empty());
 }
 
+BOOST_AUTO_TEST_CASE(a_charge_and_a_shipment_without_a_number_count) {
+  order::Order order = order_in(State::inventory_reserved);
+  feed(order, record(Topic::payment_success, [](Event& e) { e.txn = {}; }));
+  BOOST_TEST(to_string(order.state) == "paid");
+  BOOST_TEST(feed(order, record(Topic::payment_success, [](Event& e) { e.txn = {}; })).park.empty());
+  feed(order, record(Topic::order_tracking_updated, [](Event& e) { e.tracking = {}; }));
+  BOOST_TEST(to_string(order.state) == "shipped");
+}
+
+BOOST_AUTO_TEST_CASE(a_second_charge_without_a_number_is_for_a_person) {
+  const auto nameless = record(Topic::payment_success, [](Event& e) { e.txn = {}; });
+  order::Order shipped = order_in(State::shipped);
+  Change change = feed(shipped, nameless);
+  BOOST_TEST(!change.park.empty());
+  BOOST_TEST(change.publish.empty());  // a refund that names no charge would give the first one back, too
+  order::Order cancelled = order_in(State::cancelled);
+  BOOST_TEST(feed(cancelled, nameless).park.empty());  // the first money: all of it is asked back
+  BOOST_TEST(feed(cancelled, nameless).park.empty());
+  feed(cancelled, record(Topic::payment_refunded, [](Event& e) { e.txn = {}, e.amount = 0; }));
+  BOOST_TEST(!feed(cancelled, nameless).park.empty());  // the refund found nothing: this money came after it
+}
+
 BOOST_AUTO_TEST_CASE(the_same_id_with_other_content_is_a_dead_letter_and_changes_nothing) {
   order::Order order = order_in(State::paid);
   Change change = feed(order, record(Topic::order_placed, [](Event& e) { e.lines = {{ProductId{"pear"}, 9}}; }));
