@@ -1,15 +1,15 @@
 #include "app/api/callbacks.hpp"
 
 #include <array>
-#include <nlohmann/json.hpp>
 
 #include "actors/limits.hpp"
 #include "bridges/curl/answers.hpp"
+#include "bridges/json/dom.hpp"
 
 namespace cartwright::api {
 namespace {
 
-using Json = nlohmann::json;
+using json::Json;
 
 /// A row of the table of callbacks.
 struct Kind {
@@ -31,17 +31,12 @@ constexpr std::array kinds{
 
 Refusal wrong(const std::string& field, const std::string& what) { return {422, field + ": " + what, field}; }
 
-std::string text_of(const Json& object, std::string_view name) {
-  auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 }  // namespace
 
 std::variant<Outcome, Refusal> read_callback(RoleId role, std::string_view body) {
-  const Json object = Json::parse(body.begin(), body.end(), nullptr, false);
+  const Json object = json::parse(body);
   if (!object.is_object()) return Refusal{400, "the body is not a JSON object", {}};
-  const std::string type = text_of(object, "type");
+  const std::string type = json::text_of(object, "type");
   const Kind* kind = nullptr;
   for (const Kind& one : kinds)
     if (one.role == role && one.type == type) kind = &one;
@@ -49,17 +44,17 @@ std::variant<Outcome, Refusal> read_callback(RoleId role, std::string_view body)
   Outcome outcome;
   outcome.step = kind->step;
   outcome.answer = kind->answer;
-  if (auto effect = curl::read_effect_key(text_of(object, "key"))) {
+  if (auto effect = curl::read_effect_key(json::text_of(object, "key"))) {
     if (effect->step != kind->step && kind->step != Step::deliver) return wrong("key", "is not of a " + std::string(to_string(kind->step)));
     outcome.key = effect->order;
     outcome.attempt = effect->attempt;
-  } else if (kind->step == Step::deliver && valid_id(text_of(object, "order_id"))) {
-    outcome.key = text_of(object, "order_id");
+  } else if (kind->step == Step::deliver && valid_id(json::text_of(object, "order_id"))) {
+    outcome.key = json::text_of(object, "order_id");
   } else {
     return wrong("key", "is no Idempotency-Key of ours");
   }
-  if (kind->step == Step::book || kind->step == Step::deliver) outcome.reference = text_of(object, "tracking_id");
-  if (kind->step == Step::charge) outcome.reference = text_of(object, "txn_id");
+  if (kind->step == Step::book || kind->step == Step::deliver) outcome.reference = json::text_of(object, "tracking_id");
+  if (kind->step == Step::charge) outcome.reference = json::text_of(object, "txn_id");
   if (outcome.reference.size() > limits::text_bytes_max || (!kind->reference.empty() && outcome.reference.empty()))
     return wrong(kind->step == Step::charge ? "txn_id" : "tracking_id",
                  "must be a text of 1 to " + std::to_string(limits::text_bytes_max) + " bytes");
@@ -67,7 +62,7 @@ std::variant<Outcome, Refusal> read_callback(RoleId role, std::string_view body)
     if (!amount->is_number_integer()) return wrong("amount", "must be an integer in minor units");
     outcome.amount = amount->get<std::int64_t>();
   }
-  outcome.detail = curl::one_line(text_of(object, "reason"));
+  outcome.detail = curl::one_line(json::text_of(object, "reason"));
   if (outcome.answer == Answer::refused && outcome.detail.empty()) outcome.detail = type;
   return outcome;
 }

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <csignal>
-#include <nlohmann/json.hpp>
 
 #include "app/options/text.hpp"
+#include "bridges/json/dom.hpp"
 #include "bridges/kafka/client.hpp"
 
 namespace cartwright::cli {
@@ -26,7 +26,7 @@ std::string advice(int status) {
 }  // namespace
 
 std::string problem_of(const HttpAnswer& answer) {
-  auto body = nlohmann::json::parse(answer.body, nullptr, false);
+  const json::Json body = json::parse(answer.body);
   if (!body.is_object()) return answer.body.substr(0, 200);
   std::string title = body.value("title", ""), detail = body.value("detail", "");
   // One sentence, one line.
@@ -72,6 +72,12 @@ const HttpAnswer& expect_ok(const HttpAnswer& answer, const std::string& tried, 
   std::string problem = problem_of(answer);
   throw CommandError(tried + ": " + client.shown() + " answered " + std::to_string(answer.status) +
                      (problem.empty() ? "" : " (" + problem + ")") + advice(answer.status));
+}
+
+json::Json read_json(const HttpAnswer& answer, const std::string& tried, const HttpClient& client) {
+  json::Json body = json::parse(answer.body);
+  if (!body.is_discarded()) return body;
+  throw CommandError(tried + ": " + client.shown() + " answered something that is not JSON: is it a Cartwright node?");
 }
 
 void fail(const kafka::Error& error) {

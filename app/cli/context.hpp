@@ -1,6 +1,7 @@
 #pragma once
 // What every command is given, and the ways it may fail.
 
+#include <nlohmann/json_fwd.hpp>
 #include <stdexcept>
 #include <string>
 
@@ -45,6 +46,9 @@ struct Context {
 
 /// The body of an answer that is a 2xx. Else throws a CommandError that says what was tried, where, and what to do.
 const HttpAnswer& expect_ok(const HttpAnswer& answer, const std::string& tried, const HttpClient& client);
+
+/// The body as JSON. Throws a CommandError when it is none.
+[[nodiscard]] nlohmann::json read_json(const HttpAnswer& answer, const std::string& tried, const HttpClient& client);
 
 /// What a problem document says, in one line, or the beginning of whatever came instead.
 [[nodiscard]] std::string problem_of(const HttpAnswer& answer);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <tuple>
 
@@ -11,13 +10,14 @@
 #include "app/cli/log_reader.hpp"
 #include "app/cli/log_writer.hpp"
 #include "app/options/text.hpp"
+#include "bridges/json/dom.hpp"
 #include "bridges/kafka/admin.hpp"
 #include "bridges/kafka/client.hpp"
 
 namespace cartwright::cli {
 namespace {
 
-using Json = nlohmann::json;
+using json::Json;
 using namespace std::chrono_literals;
 
 constexpr int silent_polls_max = 100;  // of 100 ms without a record and without an end: the broker is gone
@@ -89,7 +89,7 @@ std::map<std::string, Decision> read_decisions(const Context& context, LogReader
   auto extents = reader.extents({decisions_topic(context.options.kafka_group_prefix)});
   read_all(context, reader, extents, [&](const LogRecord& record) {
     if (!record.key || !record.value) return;
-    Json body = Json::parse(*record.value, nullptr, false);
+    Json body = json::parse(*record.value);
     if (!body.is_object()) return;
     auto text = [&](const char* name) {
       auto it = body.find(name);
@@ -214,7 +214,7 @@ void remember(const Context& context, const std::vector<std::pair<const Letter*,
     Json body{{"dead_letter", letter->id()}, {"action", decision.action}, {"by", decision.by},
               {"reason", decision.reason}, {"cause", letter->cause}, {"at", rfc3339(decision.at)}};
     if (!decision.to.empty()) body["to"] = decision.to;
-    records.push_back({topic, 0, identity(*letter), body.dump(-1, ' ', false, Json::error_handler_t::replace), {}});
+    records.push_back({topic, 0, identity(*letter), json::dump(body), {}});
   }
   LogWriter writer(context.kafka("dlq"));
   auto written = writer.write(records);

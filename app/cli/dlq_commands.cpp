@@ -7,18 +7,18 @@
 #include <chrono>
 #include <iostream>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "app/cli/commands.hpp"
 #include "app/cli/dead_letters.hpp"
 #include "app/cli/log_writer.hpp"
 #include "app/cli/output.hpp"
+#include "bridges/json/dom.hpp"
 #include "bridges/kafka/client.hpp"
 
 namespace cartwright::cli {
 namespace {
 
-using Json = nlohmann::json;
+using json::Json;
 
 constexpr std::size_t portion = 500;         // letters between two times that decisions are written down
 constexpr std::size_t value_shown_max = 60;  // letters of a payload in a table
@@ -76,7 +76,7 @@ Json json_of(const Letter& letter) {
   return out;
 }
 
-void print_json(const Json& json) { std::cout << json.dump(2, ' ', false, Json::error_handler_t::replace) << '\n'; }
+void print_json(const Json& value) { std::cout << json::dump(value, 2) << '\n'; }
 
 std::string decision_of(const Letter& letter) {
   if (!letter.decision) return "-";

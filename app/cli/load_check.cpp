@@ -1,16 +1,18 @@
 // What the load generator says and asks over HTTP beside placing orders; the only part of it that reads JSON.
 #include <algorithm>
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "actors/limits.hpp"
 #include "app/cli/load.hpp"
+#include "bridges/json/dom.hpp"
 
 namespace cartwright::cli {
 namespace {
 
-using Json = nlohmann::json;
+using json::Json;
+using json::number_of;
+using json::text_of;
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
@@ -18,28 +20,17 @@ constexpr auto look_again = 100ms;
 constexpr std::size_t problems_shown_max = 5;
 constexpr std::int64_t runs_stocked = 10, units_more = 1000;  // later runs with the same products need not stock again
 
-std::int64_t number_of(const Json& object, const char* name) {
-  auto at = object.find(name);
-  return at != object.end() && at->is_number_integer() ? at->get<std::int64_t>() : -1;
-}
-
-std::string text_of(const Json& object, const char* name) {
-  auto at = object.find(name);
-  return at != object.end() && at->is_string() ? at->get<std::string>() : "";
-}
-
 Json stock_of(HttpClient& client, const std::string& product) {
   std::string tried = "reading the stock of " + product;
-  Json stock =
-      Json::parse(expect_ok(client.get("/v1/stock/" + url_encoded(product)), tried, client).body, nullptr, false);
+  Json stock = json::parse(expect_ok(client.get("/v1/stock/" + url_encoded(product)), tried, client).body);
   if (!stock.is_object()) throw CommandError(tried + ": " + client.shown() + " answered something that is no stock");
   return stock;
 }
 
 std::string fault_of_stock(const Json& stock, const std::string& product, std::int64_t sold_before,
                            std::int64_t shipped) {
-  auto available = number_of(stock, "available"), reserved = number_of(stock, "reserved"),
-       sold = number_of(stock, "sold"), stocked = number_of(stock, "stocked");
+  auto available = number_of(stock, "available", -1), reserved = number_of(stock, "reserved", -1),
+       sold = number_of(stock, "sold", -1), stocked = number_of(stock, "stocked", -1);
   std::string said = product + ": available " + std::to_string(available) + ", reserved " + std::to_string(reserved) +
                      ", sold " + std::to_string(sold) + ", stocked " + std::to_string(stocked);
   if (available + reserved + sold != stocked) return said + ": do not add up";
@@ -52,7 +43,7 @@ std::string fault_of_stock(const Json& stock, const std::string& product, std::i
 std::string fault_of_order(HttpClient& client, const Sample& one) {
   auto answer = client.get("/v1/orders/" + url_encoded(one.id));
   if (!answer.fault.empty()) return "order " + one.id + ": " + answer.fault;
-  Json order = Json::parse(answer.body, nullptr, false);
+  Json order = json::parse(answer.body);
   if (answer.status != 200 || !order.is_object())
     return "order " + one.id + ": GET answered " + std::to_string(answer.status);
   std::string status = text_of(order, "status"), waiting = text_of(order, "waiting_for");
@@ -70,22 +61,22 @@ std::vector<BatchAnswer> read_batch(const std::string& body) {
     std::string_view line(body.data() + begin, end - begin);
     begin = end + 1;
     if (line.empty() || line == "\r") continue;
-    Json one = Json::parse(line, nullptr, false);
+    Json one = json::parse(line);
     if (!one.is_object()) continue;
-    answers.push_back({static_cast<int>(number_of(one, "status")), text_of(one, "order_id"), text_of(one, "detail")});
+    answers.push_back({static_cast<int>(number_of(one, "status", -1)), text_of(one, "order_id"), text_of(one, "detail")});
     if (answers.back().detail.empty()) answers.back().detail = text_of(one, "title");
   }
   return answers;
 }
 
 std::string read_order_id(const std::string& body) {
-  Json one = Json::parse(body, nullptr, false);
+  Json one = json::parse(body);
   return one.is_object() ? text_of(one, "order_id") : "";
 }
 
 std::string read_problem(const HttpAnswer& answer) {
   if (!answer.fault.empty()) return answer.fault;
-  Json one = Json::parse(answer.body, nullptr, false);
+  Json one = json::parse(answer.body);
   std::string detail = one.is_object() ? text_of(one, "detail") : "";
   if (detail.empty() && one.is_object()) detail = text_of(one, "title");
   return std::to_string(answer.status) + (detail.empty() ? "" : " (" + detail + ")");
@@ -101,12 +92,12 @@ std::vector<std::int64_t> prepare_stock(HttpClient& client, const Plan& plan, co
                 {"price_minor", 1000 + static_cast<int>(i)},
                 {"currency", "EUR"},
                 {"name", "Load product"}};
-      std::string bytes = body.dump();
+      std::string bytes = json::dump(body);
       expect_ok(client.send({"PUT", "/v1/stock/" + url_encoded(product), bytes, "application/json", {}}),
                 "stocking " + product, client);
     }
     // A product that was given a stock just now by a fresh prefix has sold nothing; one that was used before has.
-    sold.push_back(number_of(stock_of(client, product), "sold"));
+    sold.push_back(number_of(stock_of(client, product), "sold", -1));
   }
   return sold;
 }

@@ -4,18 +4,19 @@
 #include <ctime>
 #include <iostream>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <random>
 #include <thread>
 
 #include "app/cli/commands.hpp"
 #include "app/cli/output.hpp"
 #include "app/options/text.hpp"
+#include "bridges/json/dom.hpp"
 
 namespace cartwright::cli {
 namespace {
 
-using Json = nlohmann::json;
+using json::Json;
+using json::shown_of;
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
@@ -23,21 +24,6 @@ constexpr auto look_again = 100ms;  // order place --wait
 constexpr auto follow_again = 1s;   // order watch, after a lost stream
 constexpr std::size_t page_max = 500;
 constexpr Millis clocks_apart_max = 3'600'000;  // of whoever wrote records before the order was known
-
-Json parsed(const HttpAnswer& answer, const std::string& tried, const HttpClient& client) {
-  auto body = Json::parse(answer.body, nullptr, false);
-  if (body.is_discarded())
-    throw CommandError(tried + ": " + client.shown() +
-                       " answered something that is not JSON: is it a Cartwright node?");
-  return body;
-}
-
-// A member as text; "-" for null and for what is not there.
-std::string text(const Json& object, const char* name) {
-  auto at = object.find(name);
-  if (at == object.end() || at->is_null()) return "-";
-  return at->is_string() ? at->get<std::string>() : at->dump();
-}
 
 // Milliseconds of an RFC 3339 moment in UTC, to the second; 0 for anything else.
 Millis moment(const std::string& rfc3339_text) {
@@ -48,22 +34,22 @@ Millis moment(const std::string& rfc3339_text) {
 
 std::string lines_of(const Json& order) {
   auto items = order.find("items");
-  if (items == order.end() || !items->is_array()) return text(order, "product_id") + ":" + text(order, "quantity");
+  if (items == order.end() || !items->is_array()) return shown_of(order, "product_id") + ":" + shown_of(order, "quantity");
   std::string all;
   for (const Json& item : *items)
-    all += (all.empty() ? "" : " ") + text(item, "product_id") + ":" + text(item, "quantity");
+    all += (all.empty() ? "" : " ") + shown_of(item, "product_id") + ":" + shown_of(item, "quantity");
   return all;
 }
 
 std::string amount_of(const Json& order) {
-  std::string amount = text(order, "amount_minor"), currency = text(order, "currency");
+  std::string amount = shown_of(order, "amount_minor"), currency = shown_of(order, "currency");
   return amount == "-" || currency == "-" || currency.empty() ? amount : amount + " " + currency + " (minor units)";
 }
 
 bool is_end(const Json& order) {
-  std::string status = text(order, "status");
+  std::string status = shown_of(order, "status");
   constexpr std::array<std::string_view, 5> ends{"shipped", "delivered", "cancelled", "payment_failed", "refunded"};
-  return std::find(ends.begin(), ends.end(), status) != ends.end() && text(order, "waiting_for") == "-";
+  return std::find(ends.begin(), ends.end(), status) != ends.end() && shown_of(order, "waiting_for") == "-";
 }
 
 Colour colour_of(const std::string& status) {
@@ -73,23 +59,23 @@ Colour colour_of(const std::string& status) {
 
 void print_order(const Context& context, const Json& order) {
   if (context.format == Format::json) {
-    std::cout << order.dump(2) << '\n';
+    std::cout << json::dump(order, 2) << '\n';
     return;
   }
-  std::string status = text(order, "status"), reason = text(order, "reason");
+  std::string status = shown_of(order, "status"), reason = shown_of(order, "reason");
   std::vector<std::vector<std::string>> rows{
-      {"order", text(order, "order_id")},
+      {"order", shown_of(order, "order_id")},
       {"status", coloured(status, colour_of(status)) + (reason == "-" ? "" : " (" + reason + ")")},
-      {"waiting for", text(order, "waiting_for") +
-                          (text(order, "waiting_until") == "-" ? "" : " until " + text(order, "waiting_until"))},
-      {"user", text(order, "user_id")},
+      {"waiting for", shown_of(order, "waiting_for") +
+                          (shown_of(order, "waiting_until") == "-" ? "" : " until " + shown_of(order, "waiting_until"))},
+      {"user", shown_of(order, "user_id")},
       {"lines", lines_of(order)},
       {"amount", amount_of(order)},
-      {"txn", text(order, "txn_id")},
-      {"tracking", text(order, "tracking_id")},
-      {"created", text(order, "created_at")},
-      {"updated", text(order, "updated_at")},
-      {"version", text(order, "version")}};
+      {"txn", shown_of(order, "txn_id")},
+      {"tracking", shown_of(order, "tracking_id")},
+      {"created", shown_of(order, "created_at")},
+      {"updated", shown_of(order, "updated_at")},
+      {"version", shown_of(order, "version")}};
   for (const auto& row : rows)
     std::cout << coloured(row[0], Colour::grey) << std::string(13 - row[0].size(), ' ') << row[1] << '\n';
 }
@@ -100,7 +86,7 @@ std::string path_of(const std::string& id, const std::string& rest = "") {
 
 Json fetch(HttpClient& client, const std::string& id) {
   std::string tried = "order " + id;
-  return parsed(expect_ok(client.get(path_of(id)), tried, client), tried, client);
+  return read_json(expect_ok(client.get(path_of(id)), tried, client), tried, client);
 }
 
 std::string random_key() {
@@ -131,13 +117,13 @@ Json wait_for_end(HttpClient& client, const std::string& id, std::int64_t timeou
   std::string last;
   for (;;) {
     Json order = fetch(client, id);
-    if (std::string status = text(order, "status"); status != last) {
+    if (std::string status = shown_of(order, "status"); status != last) {
       std::cerr << status << '\n';
       last = status;
     }
     if (is_end(order) || interrupted()) return order;
     if (Clock::now() >= deadline)
-      throw CommandError("order " + id + ": " + last + " and waiting for " + text(order, "waiting_for") + " after " +
+      throw CommandError("order " + id + ": " + last + " and waiting for " + shown_of(order, "waiting_for") + " after " +
                          options::spell_duration(timeout_ms) + "; look again with `cartwright order get " + id +
                          " --trace`");
     std::this_thread::sleep_for(look_again);
@@ -149,7 +135,7 @@ int post(const Context& context, const std::string& id, const std::string& verb)
   std::string tried = verb + " order " + id;
   auto answer = client.send({"POST", path_of(id, "/" + verb), {}, {}, {}});
   expect_ok(answer, tried, client);
-  Json body = Json::parse(answer.body, nullptr, false);
+  Json body = json::parse(answer.body);
   print_order(context,
               body.is_object() && body.contains("status") && body["status"].is_string() ? body : fetch(client, id));
   return exit_ok;
@@ -164,11 +150,11 @@ std::pair<Json, bool> pages_of(const Context& context, const std::string& path, 
   while (more && all.size() < limit) {
     std::string target = path + "?page_size=" + std::to_string(std::min(page_max, limit - all.size())) + filter;
     if (!token.empty()) target += "&page_token=" + url_encoded(token);
-    Json page = parsed(expect_ok(client.get(target), tried, client), tried, client);
+    Json page = read_json(expect_ok(client.get(target), tried, client), tried, client);
     Json items = page.value("items", Json::array());
     for (Json& item : items)
       if (all.size() < limit) all.push_back(std::move(item));
-    token = text(page, "next_page_token");
+    token = shown_of(page, "next_page_token");
     more = token != "-" && !token.empty() && !items.empty();
   }
   return {std::move(all), more};
@@ -189,21 +175,21 @@ int order_place(const Context& context, const OrderPlace& what) {
   }
   if (!what.payment_token.empty()) body["payment_token"] = what.payment_token;
   HttpClient client = context.http();
-  std::string text_of_body = body.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string text_of_body = json::dump(body);
   // With a key of its own a lost connection does not place it twice.
   std::string key = what.idempotency_key.empty() ? random_key() : what.idempotency_key;
   auto answer = client.send({"POST", "/v1/orders", text_of_body, "application/json", {{"Idempotency-Key", key}}});
-  Json order = parsed(expect_ok(answer, "placing an order", client), "placing an order", client);
+  Json order = read_json(expect_ok(answer, "placing an order", client), "placing an order", client);
   if (!what.wait) {
     print_order(context, order);
     return exit_ok;
   }
   catch_interrupts();
-  std::string id = text(order, "order_id");
+  std::string id = shown_of(order, "order_id");
   std::cerr << "order " << id << '\n';
   order = wait_for_end(client, id, what.timeout_ms);
   print_order(context, order);
-  std::string status = text(order, "status");
+  std::string status = shown_of(order, "status");
   return status == "shipped" || status == "delivered" ? exit_ok : exit_failure;
 }
 
@@ -221,7 +207,7 @@ int order_get(const Context& context, const OrderGet& what) {
       print_order(context, order);
       std::cout << '\n';
     }
-    if (Millis created = moment(text(order, "created_at")); created > 0)
+    if (Millis created = moment(shown_of(order, "created_at")); created > 0)
       since = std::max<Millis>(1, created - context.options.settings.orphan_ttl - clocks_apart_max);
   } catch (const CommandError& error) {
     std::cerr << "cartwright: " << error.what() << "\n";
@@ -235,14 +221,14 @@ int order_list(const Context& context, const OrderList& what) {
   if (!what.user.empty()) filter += "&user_id=" + url_encoded(what.user);
   auto [all, more] = pages_of(context, "/v1/orders", filter, what.limit, "listing orders");
   if (context.format == Format::json) {
-    std::cout << all.dump(2) << '\n';
+    std::cout << json::dump(all, 2) << '\n';
     return exit_ok;
   }
   std::vector<std::vector<std::string>> rows;
   for (const Json& order : all) {
-    std::string status = text(order, "status"), reason = text(order, "reason");
-    rows.push_back({text(order, "order_id"), coloured(status, colour_of(status)), reason, text(order, "waiting_for"),
-                    text(order, "user_id"), text(order, "updated_at"), lines_of(order)});
+    std::string status = shown_of(order, "status"), reason = shown_of(order, "reason");
+    rows.push_back({shown_of(order, "order_id"), coloured(status, colour_of(status)), reason, shown_of(order, "waiting_for"),
+                    shown_of(order, "user_id"), shown_of(order, "updated_at"), lines_of(order)});
   }
   print_table(std::cout, {"ORDER", "STATUS", "REASON", "WAITING FOR", "USER", "UPDATED", "LINES"}, rows);
   if (more) std::cerr << "there are more; --limit shows them\n";
@@ -252,12 +238,12 @@ int order_list(const Context& context, const OrderList& what) {
 int order_parked(const Context& context, std::size_t limit) {
   auto [all, more] = pages_of(context, "/v1/parked", "", limit, "listing the orders that are set aside");
   if (context.format == Format::json) {
-    std::cout << all.dump(2) << '\n';
+    std::cout << json::dump(all, 2) << '\n';
     return exit_ok;
   }
   std::vector<std::vector<std::string>> rows;
   for (const Json& order : all)
-    rows.push_back({text(order, "order_id"), text(order, "since"), text(order, "restarts"), text(order, "next_try"), text(order, "records"), text(order, "reason")});
+    rows.push_back({shown_of(order, "order_id"), shown_of(order, "since"), shown_of(order, "restarts"), shown_of(order, "next_try"), shown_of(order, "records"), shown_of(order, "reason")});
   print_table(std::cout, {"ORDER", "SINCE", "DIED", "TRIED AGAIN", "RECORDS", "REASON"}, rows);
   if (more) std::cerr << "there are more; --limit shows them\n";
   return exit_ok;
@@ -269,18 +255,18 @@ int order_watch(const Context& context, const std::string& id) {
   bool ended = false;
   std::string last;
   auto show = [&](std::string_view data) {
-    Json order = Json::parse(data, nullptr, false);
+    Json order = json::parse(data);
     if (!order.is_object()) return true;
     ended = is_end(order);
-    if (text(order, "version") == last) return !ended;  // said before the stream was lost
-    last = text(order, "version");
+    if (shown_of(order, "version") == last) return !ended;  // said before the stream was lost
+    last = shown_of(order, "version");
     if (context.format == Format::json) {
-      std::cout << order.dump() << std::endl;
+      std::cout << json::dump(order) << std::endl;
     } else {
-      std::string status = text(order, "status"), reason = text(order, "reason"), waiting = text(order, "waiting_for");
-      std::cout << coloured(text(order, "updated_at"), Colour::grey) << "  " << coloured(status, colour_of(status))
+      std::string status = shown_of(order, "status"), reason = shown_of(order, "reason"), waiting = shown_of(order, "waiting_for");
+      std::cout << coloured(shown_of(order, "updated_at"), Colour::grey) << "  " << coloured(status, colour_of(status))
                 << (reason == "-" ? "" : " (" + reason + ")") << (waiting == "-" ? "" : ", waiting for " + waiting)
-                << (text(order, "tracking_id") == "-" ? "" : ", tracking " + text(order, "tracking_id")) << std::endl;
+                << (shown_of(order, "tracking_id") == "-" ? "" : ", tracking " + shown_of(order, "tracking_id")) << std::endl;
     }
     return !ended && !interrupted();
   };

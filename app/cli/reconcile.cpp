@@ -4,19 +4,20 @@
 #include <chrono>
 #include <iostream>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "actors/inventory/audit.hpp"
 #include "app/cli/commands.hpp"
 #include "app/cli/log_reader.hpp"
 #include "app/cli/output.hpp"
+#include "bridges/json/dom.hpp"
 #include "bridges/kafka/client.hpp"
 
 namespace cartwright::cli {
 namespace {
 
-using Json = nlohmann::json;
+using json::Json;
+using json::shown_of;
 using namespace std::chrono_literals;
 
 constexpr auto poll_pause = 100ms;
@@ -25,14 +26,8 @@ constexpr auto confirm_pause = 2s;          // between the two looks at an order
 constexpr std::size_t busy_shown = 5;
 constexpr int silent_polls_max = 100;       // of 100 ms: the broker has stopped answering
 
-std::string text(const Json& object, const char* name) {
-  const auto at = object.find(name);
-  if (at == object.end() || at->is_null()) return "";
-  return at->is_string() ? at->get<std::string>() : at->dump();
-}
-
 Json object_of(const HttpAnswer& answer, const std::string& tried, const HttpClient& client) {
-  Json body = Json::parse(expect_ok(answer, tried, client).body, nullptr, false);
+  Json body = read_json(expect_ok(answer, tried, client), tried, client);
   if (body.is_object()) return body;
   throw CommandError(tried + ": " + client.shown() + " answered something that is not JSON: is it a Cartwright node?");
 }
@@ -42,12 +37,12 @@ Json compared(HttpClient& client, const std::string& path) {
   const std::string tried = "comparing the stock";
   // What runs just now began too early; it is followed by ours.
   const Json before = object_of(client.send({"POST", path}), tried, client);
-  const std::string last = text(before, "ended_at");
+  const std::string last = shown_of(before, "ended_at", "");
   const auto until = std::chrono::steady_clock::now() + check_patience;
   while (std::chrono::steady_clock::now() < until && !interrupted()) {
     Json now = object_of(client.get("/v1/stock:check"), tried, client);
-    if (now["running"] == false && now["whole"] == true && text(now, "ended_at") != last) {
-      if (!now["why"].is_null()) throw CommandError(tried + ": " + client.shown() + " could not finish: " + text(now, "why") + "; try again");
+    if (now["running"] == false && now["whole"] == true && shown_of(now, "ended_at", "") != last) {
+      if (!now["why"].is_null()) throw CommandError(tried + ": " + client.shown() + " could not finish: " + shown_of(now, "why", "") + "; try again");
       return now;
     }
     std::this_thread::sleep_for(poll_pause);
@@ -62,7 +57,7 @@ using Said = std::map<std::string, inventory::TopicsSay>;
 /// The order of a record: its key, or what the payload says where there is none.
 std::string order_of(const LogRecord& record) {
   if (record.key && !record.key->empty()) return std::string(*record.key);
-  const Json body = record.value ? Json::parse(*record.value, nullptr, false) : Json();
+  const Json body = record.value ? json::parse(*record.value) : Json();
   return body.is_object() && body.contains("order_id") && body["order_id"].is_string() ? body["order_id"].get<std::string>() : std::string();
 }
 
@@ -109,8 +104,8 @@ std::map<std::string, std::string> statuses(HttpClient& client) {
   do {
     const Json page = object_of(client.get("/v1/orders?page_size=1000" + (token.empty() ? "" : "&page_token=" + url_encoded(token))),
                                 "listing orders", client);
-    for (const Json& order : page.value("items", Json::array())) out.emplace(text(order, "order_id"), text(order, "status"));
-    token = text(page, "next_page_token");
+    for (const Json& order : page.value("items", Json::array())) out.emplace(shown_of(order, "order_id", ""), shown_of(order, "status", ""));
+    token = shown_of(page, "next_page_token", "");
   } while (!token.empty() && !interrupted());
   return out;
 }
@@ -139,7 +134,7 @@ void compare_topics(const Context& context, HttpClient& client, Json& found) {
   for (const inventory::Difference& one : suspects) {
     const HttpAnswer answer = client.get("/v1/orders/" + url_encoded(one.order));
     std::optional<std::string> status;
-    if (answer.status != 404) status = text(object_of(answer, "order " + one.order, client), "status");
+    if (answer.status != 404) status = shown_of(object_of(answer, "order " + one.order, client), "status", "");
     const auto again = compare(one.order, said.at(one.order), status ? &*status : nullptr, now());
     if (again && same(*again, one)) found["differences"].push_back(json_of(one));
   }
@@ -150,7 +145,7 @@ void compare_topics(const Context& context, HttpClient& client, Json& found) {
 
 void print(const Context& context, const Json& found) {
   if (context.format == Format::json) {
-    std::cout << found.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
+    std::cout << json::dump(found, 2) << '\n';
     return;
   }
   std::cout << "compared " << grouped(found["products"]) << " products, " << grouped(found["reservations"]) << " reservations";
@@ -173,10 +168,10 @@ void print(const Context& context, const Json& found) {
   std::vector<std::vector<std::string>> rows;
   for (const Json& one : differences) {
     std::string says;
-    for (const Json& said : one["says"]) says += (says.empty() ? "" : " | ") + text(said, "who") + ": " + text(said, "what");
-    const std::string of = text(one, one["order_id"].is_null() ? "product_id" : "order_id");
-    const std::string again = text(one, "again_at");
-    rows.push_back({text(one, "kind"), of, says, text(one, "mend"), text(one, "how") + (again.empty() ? "" : ", at " + again)});
+    for (const Json& said : one["says"]) says += (says.empty() ? "" : " | ") + shown_of(said, "who", "") + ": " + shown_of(said, "what", "");
+    const std::string of = shown_of(one, one["order_id"].is_null() ? "product_id" : "order_id", "");
+    const std::string again = shown_of(one, "again_at", "");
+    rows.push_back({shown_of(one, "kind", ""), of, says, shown_of(one, "mend", ""), shown_of(one, "how", "") + (again.empty() ? "" : ", at " + again)});
   }
   print_table(std::cout, {"KIND", "OF", "WHO SAYS WHAT", "MEND", "HOW"}, rows);
   if (found["more"] != 0) std::cout << "and " << grouped(found["more"]) << " more\n";
@@ -184,7 +179,7 @@ void print(const Context& context, const Json& found) {
 
 bool has(const Json& found, inventory::Mend mend) {
   return std::any_of(found["differences"].begin(), found["differences"].end(),
-                     [&](const Json& one) { return text(one, "mend") == to_string(mend); });
+                     [&](const Json& one) { return shown_of(one, "mend", "") == to_string(mend); });
 }
 
 }  // namespace
@@ -200,7 +195,7 @@ int stock_reconcile(const Context& context, const StockReconcile& what) {
     const Json topics = found["differences"];
     found = compared(client, "/v1/stock:rebuild");
     for (const Json& one : topics)
-      if (text(one, "kind") == to_string(inventory::DifferenceKind::topics)) found["differences"].push_back(one);
+      if (shown_of(one, "kind", "") == to_string(inventory::DifferenceKind::topics)) found["differences"].push_back(one);
   }
   print(context, found);
   return found["differences"].empty() ? exit_ok : exit_failure;

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <iostream>
 #include <iterator>
-#include <nlohmann/json.hpp>
 
 #include "actors/order/rules.hpp"
 #include "app/cli/commands.hpp"
@@ -10,13 +9,14 @@
 #include "app/cli/log_reader.hpp"
 #include "app/cli/output.hpp"
 #include "app/options/text.hpp"
+#include "bridges/json/dom.hpp"
 #include "bridges/kafka/admin.hpp"
 #include "bridges/kafka/embedded_broker.hpp"
 
 namespace cartwright::cli {
 namespace {
 
-using Json = nlohmann::json;
+using json::Json;
 using namespace std::chrono_literals;
 
 constexpr auto broker_timeout = 15s;
@@ -67,10 +67,10 @@ std::string json_line(const Found& one) {
   line["key"] = one.has_key ? Json(one.key) : Json();
   line["ce_id"] = one.ce_id.empty() ? Json() : Json(one.ce_id);
   if (!one.cause.empty()) line["dlq_cause"] = one.cause;
-  auto value = one.has_value ? Json::parse(one.value, nullptr, false) : Json();
+  auto value = one.has_value ? json::parse(one.value) : Json();
   line["value"] = value.is_discarded() ? Json(one.value) : value;
   // Bytes that are no UTF-8 are shown as U+FFFD: a dead letter may be anything.
-  return line.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return json::dump(line);
 }
 
 bool concerns(const LogRecord& record, const std::string& id, const std::string& quoted) {
@@ -134,7 +134,7 @@ int topics_create(const Context& context) {
                                      broker_timeout);
   if (result.error) fail(*result.error);
   if (context.format == Format::json) {
-    std::cout << Json{{"partitions", result.partitions}, {"created", result.created}}.dump(2) << '\n';
+    std::cout << json::dump(Json{{"partitions", result.partitions}, {"created", result.created}}, 2) << '\n';
     return exit_ok;
   }
   for (const auto& name : result.created) std::cout << "created " << name << '\n';
@@ -145,16 +145,16 @@ int topics_create(const Context& context) {
 int topics_list(const Context& context) {
   auto listing = kafka::list_topics(context.kafka("topics"), broker_timeout);
   if (listing.error) fail(*listing.error);
-  Json json = Json::array();
+  Json all = Json::array();
   std::vector<std::vector<std::string>> rows;
   for (const auto& topic : listing.topics) {
     bool keyed = context.options.topics.find(topic.name).has_value();
     std::string use = keyed ? "yes" : "no";
-    json.push_back({{"name", topic.name}, {"partitions", topic.partitions}, {"order_keyed", keyed}});
+    all.push_back({{"name", topic.name}, {"partitions", topic.partitions}, {"order_keyed", keyed}});
     rows.push_back({topic.name, std::to_string(topic.partitions), use});
   }
   if (context.format == Format::json)
-    std::cout << json.dump(2) << '\n';
+    std::cout << json::dump(all, 2) << '\n';
   else
     print_table(std::cout, {"TOPIC", "PARTITIONS", "ORDER-KEYED"}, rows);
   std::vector<std::string> missing;
@@ -269,7 +269,7 @@ int explain_topics(const Context& context) {
                     {"read_by", names_of(row.read_by)}});
   }
   if (context.format == Format::json) {
-    std::cout << rows.dump(2) << '\n';
+    std::cout << json::dump(rows, 2) << '\n';
     return exit_ok;
   }
   auto joined = [](const Json& names) {
@@ -304,7 +304,7 @@ int explain_table(const Context& context, const std::string& state) {
                       {"happening", order::to_string(pair.happening)},
                       {"verdict", order::to_string(pair.verdict)},
                       {"says", pair.says}});
-    std::cout << rows.dump(2) << '\n';
+    std::cout << json::dump(rows, 2) << '\n';
     return exit_ok;
   }
   std::cout << "What every event does to an order in every state: (state, event) -> verdict.\n"

@@ -1,6 +1,6 @@
 #include "bridges/curl/json_call.hpp"
 
-#include <nlohmann/json.hpp>
+#include "bridges/json/dom.hpp"
 
 namespace cartwright::curl {
 namespace {
@@ -32,10 +32,8 @@ Request json_get(const JsonServer& server, std::string_view path, const Act& act
 }
 
 std::string text_member(std::string_view body, std::string_view name) {
-  const auto object = nlohmann::json::parse(body.begin(), body.end(), nullptr, false);
-  if (!object.is_object()) return {};
-  const auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+  const json::Json object = json::parse(body);
+  return object.is_object() ? json::text_of(object, name) : std::string();
 }
 
 std::string reason_of(const Response& response) {

@@ -1,7 +1,8 @@
 #include "bridges/notices/message.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+
+#include "bridges/json/dom.hpp"
 
 namespace cartwright::notices {
 namespace {
@@ -35,14 +36,12 @@ const std::string& Contact::address(std::string_view channel) const {
 }
 
 Contact read_contact(std::string_view extras) {
-  const auto object = nlohmann::json::parse("{" + std::string(extras) + "}", nullptr, false);
+  const json::Json object = json::parse("{" + std::string(extras) + "}");
   Contact contact;
   if (!object.is_object() || !object.contains("contact") || !object["contact"].is_object()) return contact;
   const auto& members = object["contact"];
   auto text = [&members](const char* name, bool (*usable)(std::string_view)) {
-    auto found = members.find(name);
-    if (found == members.end() || !found->is_string()) return std::string();
-    auto value = found->get<std::string>();
+    std::string value = json::text_of(members, name);
     return usable(value) ? value : std::string();
   };
   contact.email = text("email", is_email);

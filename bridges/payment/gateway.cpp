@@ -1,14 +1,13 @@
 #include "bridges/payment/gateway.hpp"
 
-#include <nlohmann/json.hpp>
-
 #include "actors/limits.hpp"
+#include "bridges/json/dom.hpp"
 #include "bridges/json/writer.hpp"
 
 namespace cartwright::payment_http {
 namespace {
 
-using Json = nlohmann::json;
+using json::Json;
 
 std::string body_of(const Act& act) {
   json::Writer out;
@@ -32,12 +31,9 @@ std::string body_of(const Act& act) {
 
 /// A charge or refund as the gateway describes it. Nothing when it is none, or another one than ours.
 std::optional<Outcome> described(const Act& act, const std::string& body) {
-  const Json object = Json::parse(body, nullptr, false);
+  const Json object = json::parse(body);
   if (!object.is_object()) return {};
-  auto text = [&object](const char* name) {
-    auto found = object.find(name);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-  };
+  auto text = [&object](const char* name) { return json::text_of(object, name); };
   // Another order's charge, or another amount, is no answer to ours: the order will expire and somebody look.
   if (auto found = object.find("order_id"); found != object.end() && *found != act.order.value) return {};
   if (auto found = object.find("amount"); found != object.end() && *found != act.amount) return {};

@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(notices_and_charges_are_shown_also_of_foreign_orders) {
   const Json notices = ask("GET", "/v1/orders/" + id + "/notifications").json();
   BOOST_TEST(
       notices["items"] ==
-      Json::parse(
+      json::parse(
           R"([{"channel":"email","occasion":"order.placed","text":"Thanks.","at":"2023-11-14T22:13:20.000Z"}])"));
   const Json charge = ask("GET", "/v1/orders/foreign-1/charges").json()["items"][0];
   BOOST_TEST(charge["kind"] == "charge");
@@ -172,7 +172,7 @@ BOOST_AUTO_TEST_CASE(events_tell_every_change_until_the_end) {
   close(client);
   std::vector<std::string> statuses;
   for (std::size_t at = 0; (at = got.find("data: ", at)) != std::string::npos; ++at)
-    statuses.push_back(Json::parse(got.substr(at + 6, got.find('\n', at) - at - 6))["status"]);
+    statuses.push_back(json::parse(got.substr(at + 6, got.find('\n', at) - at - 6))["status"]);
   BOOST_TEST(statuses == std::vector<std::string>({"pending", "inventory_reserved", "paid", "shipped"}),
              boost::test_tools::per_element());
   BOOST_TEST(got.find("event: order\nid: 4\ndata: {") != std::string::npos);

@@ -36,7 +36,7 @@ BOOST_AUTO_TEST_CASE(an_order_is_durable_and_published_before_its_202) {
     BOOST_TEST(w.published.size() == 1u);
     BOOST_TEST(w.published[0].topic == "order.placed");
     BOOST_TEST(*w.published[0].key == id);
-    const Json placed = Json::parse(*w.published[0].value);
+    const Json placed = json::parse(*w.published[0].value);
     BOOST_TEST(placed["order_id"] == id);
     BOOST_TEST(placed["product_id"] == "a");
     BOOST_TEST(placed["items"].size() == 2u);
@@ -139,7 +139,7 @@ BOOST_AUTO_TEST_CASE(a_batch_is_answered_line_by_line_in_order) {
   BOOST_REQUIRE_EQUAL(answer.status, 200);
   BOOST_TEST(answer.type == "application/x-ndjson");
   std::vector<Json> lines;
-  for (std::string_view line : api::lines_of(answer.body)) lines.push_back(Json::parse(line));
+  for (std::string_view line : api::lines_of(answer.body)) lines.push_back(json::parse(line));
   BOOST_REQUIRE_EQUAL(lines.size(), 5u);
   const int expected[] = {202, 400, 400, 422, 202};
   for (std::size_t i = 0; i < 5; ++i) {

@@ -14,7 +14,7 @@ BOOST_AUTO_TEST_CASE(a_product_is_made_counted_and_changed) {
   BOOST_TEST(made.headers.at("Location") == "/v1/stock/p-1");
   BOOST_TEST(
       made.json() ==
-      Json::parse(
+      json::parse(
           R"({"product_id":"p-1","available":10,"reserved":0,"sold":0,"stocked":10,"price_minor":250,"currency":"EUR","name":"Pen"})"));
   BOOST_TEST(ask("GET", "/v1/stock/p-1").json() == made.json());
   const Got less = ask("PUT", "/v1/stock/p-1", R"({"quantity":4})");

@@ -318,6 +318,12 @@ http::Request request(const std::string& method, const std::string& target, std:
 
 }  // namespace
 
+Json Got::json() const {
+  Json read = json::parse(body);
+  BOOST_REQUIRE(!read.is_discarded());
+  return read;
+}
+
 Fixture::Fixture() {
   config.set("scheduler.policy", caf::atom("sharing"));
   system = std::make_unique<caf::actor_system>(config);
@@ -396,7 +402,7 @@ std::string Fixture::place_one(const std::string& user) {
 void check_problem(const Got& answer, int status) {
   BOOST_TEST(answer.status == status);
   BOOST_TEST(answer.type == "application/problem+json");
-  BOOST_TEST(Json::parse(answer.body)["status"] == status);
+  BOOST_TEST(json::parse(answer.body)["status"] == status);
 }
 
 }  // namespace cartwright::tests

@@ -17,17 +17,17 @@
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
-#include <nlohmann/json.hpp>
 
 #include "actors/order/rules.hpp"
 #include "app/api/api.hpp"
 #include "app/api/requests.hpp"
 #include "bridges/json/codec.hpp"
+#include "bridges/json/dom.hpp"
 
 namespace cartwright::tests {
 
 using namespace std::chrono_literals;
-using Json = nlohmann::json;
+using json::Json;
 
 /// What the stand-ins know. They run on scheduler threads, the tests on theirs.
 struct World {
@@ -66,7 +66,7 @@ struct Got {
   int status = 0;
   std::string type, body;
   std::map<std::string, std::string> headers;
-  [[nodiscard]] Json json() const { return Json::parse(body); }
+  [[nodiscard]] Json json() const;
 };
 
 /// The API over a fresh world, and a client of it.

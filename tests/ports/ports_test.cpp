@@ -12,12 +12,12 @@
 #include <condition_variable>
 #include <cstdlib>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "actors/notification/rules.hpp"
 #include "bridges/carrier/carrier.hpp"
 #include "bridges/curl/rate.hpp"
+#include "bridges/json/dom.hpp"
 #include "bridges/notices/mail.hpp"
 #include "bridges/notices/message.hpp"
 #include "bridges/notices/templates.hpp"
@@ -26,7 +26,7 @@
 #include "bridges/signing/signature.hpp"
 
 using namespace cartwright;
-using Json = nlohmann::json;
+using json::Json;
 
 namespace {
 
@@ -141,14 +141,14 @@ BOOST_AUTO_TEST_CASE(a_question_to_the_gateway_has_its_effect_s_key) {
   BOOST_TEST(header(request, "Authorization") == "Bearer sk_1");
   BOOST_TEST(header(request, "traceparent") == act.traceparent);
   BOOST_TEST(header(request, "Content-Type") == "application/json");
-  BOOST_TEST(Json::parse(request.body) ==
-             Json::parse(R"({"key":"o-1/charge/2","order_id":"o-1","amount":900,"currency":"EUR","user_id":"u-1","payment_token":"tok"})"));
+  BOOST_TEST(json::parse(request.body) ==
+             json::parse(R"({"key":"o-1/charge/2","order_id":"o-1","amount":900,"currency":"EUR","user_id":"u-1","payment_token":"tok"})"));
   act.traceparent = "x\r\nX-Evil: 1";
   BOOST_TEST(header(std::get<curl::Request>(dialect.ask(act)), "traceparent").empty());
 
   request = std::get<curl::Request>(dialect.ask(act_of(Step::refund)));
   BOOST_TEST(request.url == "https://pay.example/v1/refunds");
-  BOOST_TEST(Json::parse(request.body)["txn_id"] == "txn-1");
+  BOOST_TEST(json::parse(request.body)["txn_id"] == "txn-1");
   act.query = true;
   request = std::get<curl::Request>(dialect.ask(act));
   BOOST_TEST((request.method == "GET" && request.url == "https://pay.example/v1/charges/o-1%2Fcharge%2F2" && request.body.empty()));
@@ -170,7 +170,7 @@ BOOST_AUTO_TEST_CASE(a_carrier_is_done_when_there_is_a_tracking_id) {
   more.extras = R"("ship_to":{"city":"Ulm"},"contact":{"email":"a@b"})";
   const auto request = std::get<curl::Request>(carrier_http::carrier({"http://c", "", std::chrono::milliseconds(1)}).ask(more));
   BOOST_TEST(request.url == "http://c/shipments");
-  BOOST_TEST(Json::parse(request.body)["ship_to"]["city"] == "Ulm");
+  BOOST_TEST(json::parse(request.body)["ship_to"]["city"] == "Ulm");
   BOOST_TEST(header(request, "Authorization").empty());
   BOOST_TEST(header(request, "Idempotency-Key") == "o-1/book/1");
 }
@@ -317,7 +317,7 @@ BOOST_AUTO_TEST_CASE(a_webhook_s_message_is_signed) {
   const auto request = notices::webhook_request(options, message, 1'790'000'000'000);
   BOOST_TEST(signing::fault_of(header(request, "Cartwright-Signature"), request.body, {"0123456789abcdef"}, 1'790'000'000).empty());
   BOOST_TEST(header(request, "Idempotency-Key") == message.key);
-  BOOST_TEST(Json::parse(request.body)["to"] == "+49");
+  BOOST_TEST(json::parse(request.body)["to"] == "+49");
   BOOST_TEST(header(notices::webhook_request({"http://h", "", "", {}}, message, 0), "Cartwright-Signature").empty());
 }
 
