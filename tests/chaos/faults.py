@@ -89,7 +89,7 @@ def node_frozen(world, one, rng):
 
 def rebalance_storm(world, one, rng):
     """A third node comes and goes, by SIGTERM or kill -9; sometimes another one with it."""
-    storm = world.new_node("storm", False)
+    storm = world.new_node("storm")
     for _ in range(5):
         storm.start(None)
         time.sleep(rng.uniform(1.0, 5.0))
@@ -220,8 +220,7 @@ def disk_full(world, one, rng):
     """The store cannot grow: the node is not ready and says 503, and goes on by itself."""
     name = victim(world, rng)
     node = world.nodes[name]
-    world.full.touch()
-    try:
+    with world.servers.full_disk(world.data):
         last = [None]
 
         def refuses():
@@ -234,8 +233,42 @@ def disk_full(world, one, rng):
         check(kind != "ok", "a node whose disk is full acknowledges nothing")
         time.sleep(one["for"])
         check(node.alive(), "a node whose disk is full stays up", node.tail())
-    finally:
-        world.full.unlink()
+
+
+def ready_says(world, what):
+    """Every node is not ready, because of `what`."""
+    last = [None]
+
+    def refuses():
+        last[0] = [node.try_call("GET", "/readyz", limit=5) for node in world.nodes.values()]
+        return all(one is not None and one.status == 503 and what in one.body.decode() for one in last[0])
+
+    wait_until(refuses, 40, lambda: f"the nodes are not ready because of {what}: {[one and one.body for one in last[0]]}")
+
+
+def redis_disk_full(world, one, rng):
+    """Its log cannot grow: it answers MISCONF to whatever writes, and the nodes ask again until it can."""
+    with world.servers.full_disk(world.servers.directory / world.redis):
+        wait_until(lambda: world.servers.say(f"redis-cli -p {world.redis_port} set chaos-probe 1").startswith("MISCONF"), 30, "Redis refuses to write")
+        world.clients.batch(one["burst"], victim(world, rng))
+        time.sleep(one["for"])
+        check(all(node.alive() for node in world.nodes.values()), "the nodes stay up")
+
+
+def broker_disk_full(world, one, rng):
+    """Kafka gives its log directory up and ends; somebody makes room and starts it again."""
+    with world.servers.full_disk(world.servers.directory / "kafka"):
+        wait_until(lambda: not world.servers.say("server_alive ${server_pids[kafka]} && echo up").startswith("up"), 60, "Kafka gives up")
+        time.sleep(one["for"])
+    world.servers.call("restart_kafka kafka")
+
+
+def postgres_disk_full(world, one, rng):
+    """Its log cannot grow: it panics, and cannot recover before there is room."""
+    with world.servers.full_disk(world.servers.directory / POSTGRES / "data"):
+        ready_says(world, "store")
+        time.sleep(one["for"])
+    world.servers.call(f"restart_postgres {POSTGRES}")
 
 
 # --- what comes in ---
@@ -289,7 +322,8 @@ ALL = {"node-kill": node_kill, "node-killed-twice": node_killed_twice, "node-ter
        "node-frozen": node_frozen, "rebalance-storm": rebalance_storm, "redis-kill": redis_kill, "redis-frozen": redis_frozen,
        "redis-flushall": redis_flushall, "redis-emptied": redis_emptied, "redis-old": redis_old, "broker-kill": broker_kill,
        "broker-frozen": broker_frozen, "all-killed": all_killed, "postgres-restart": postgres_restart, "postgres-kill": postgres_kill, "commits-unheard": commits_unheard,
-       "disk-full": disk_full, "mess": mess, "flood": flood}
+       "disk-full": disk_full, "redis-disk-full": redis_disk_full, "broker-disk-full": broker_disk_full,
+       "postgres-disk-full": postgres_disk_full, "mess": mess, "flood": flood}
 
 
 def strike(world, one):

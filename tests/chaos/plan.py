@@ -12,10 +12,10 @@ POINTS = {"order.after-decide": 40, "order.after-commit": 40, "order.after-placi
 # The worlds: broker, store, nodes.
 WORLDS = {"one": ("kafka", "sqlite", 1), "embedded": ("embedded", "sqlite", 1), "two": ("kafka", "postgresql", 2)}
 
-EVERYWHERE = ["node-kill", "redis-kill", "redis-old", "redis-emptied", "redis-flushall", "redis-frozen", "broker-kill"]
-FAULTS = {"one": EVERYWHERE + ["broker-frozen", "all-killed", "disk-full", "mess", "flood", "node-terminated", "node-killed-twice"],
+EVERYWHERE = ["node-kill", "redis-kill", "redis-old", "redis-emptied", "redis-flushall", "redis-frozen", "redis-disk-full", "broker-kill"]
+FAULTS = {"one": EVERYWHERE + ["broker-frozen", "broker-disk-full", "all-killed", "disk-full", "mess", "flood", "node-terminated", "node-killed-twice"],
           "embedded": EVERYWHERE + ["all-killed"],
-          "two": EVERYWHERE + ["node-frozen", "broker-frozen", "postgres-restart", "postgres-kill", "commits-unheard", "rebalance-storm", "mess",
+          "two": EVERYWHERE + ["node-frozen", "broker-frozen", "postgres-restart", "postgres-kill", "postgres-disk-full", "commits-unheard", "rebalance-storm", "mess",
                                "node-terminated"]}
 
 
@@ -25,7 +25,7 @@ def fault(rng, kind, point=None):
         one["point"] = point
         one["passes"] = rng.randint(1, POINTS[point])
     if kind in ("redis-kill", "redis-emptied", "redis-frozen", "broker-frozen", "disk-full", "postgres-restart", "postgres-kill", "all-killed",
-                "commits-unheard"):
+                "commits-unheard", "redis-disk-full", "broker-disk-full", "postgres-disk-full"):
         one["for"] = round(rng.uniform(1.0, 4.0), 2)
     if kind == "node-frozen":
         one["for"] = round(rng.uniform(8.0, 12.0), 2)  # the session timeout is 6 s
@@ -41,7 +41,7 @@ def crashes(rng, count):
 def short(rng):
     """About two minutes: one fault of each family; which crash points, and all moments, are the seed's."""
     one = crashes(rng, 1) + [fault(rng, "crash", "payment.after-act"), fault(rng, rng.choice(["redis-old", "redis-emptied"])),
-                             fault(rng, "broker-kill"), fault(rng, "disk-full"), fault(rng, "mess")]
+                             fault(rng, "broker-kill"), fault(rng, "disk-full"), fault(rng, "redis-disk-full"), fault(rng, "mess")]
     two = [fault(rng, "node-frozen"), fault(rng, "postgres-restart"), fault(rng, "commits-unheard"),
            fault(rng, "redis-flushall")]
     embedded = [fault(rng, "broker-kill")]

@@ -1,4 +1,5 @@
 """A world: servers, nodes, clients that load them, and the evidence that is gathered."""
+import contextlib
 import json
 import os
 import pathlib
@@ -35,6 +36,28 @@ class Servers:
         self.shell = subprocess.Popen(["bash", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(log, "ab"),
                                       text=True, bufsize=1, cwd=ROOT, preexec_fn=lib.die_with_parent, env=environment)
         self.directory = pathlib.Path(self.answer("start").split()[2])
+        # Where PostgreSQL's account can read it: what shall be full is written there.
+        self.full, library = self.directory / "full-disks", self.directory / "disk_full.so"
+        shutil.copy(pathlib.Path(lib.PROGRAM).with_name("disk_full.so"), library)
+        self.preloaded = {"LD_PRELOAD": str(library), "DISK_FULL_LIST": str(self.full)}
+        self.call("export " + " ".join(f"{name}={value}" for name, value in self.preloaded.items()))
+
+    def say(self, line):
+        """What a line of bash prints, whatever its status."""
+        said = self.directory / "said"
+        self.call(f"{{ {line}; }} > {said} 2>&1 || true")
+        return said.read_text(errors="replace")
+
+    @contextlib.contextmanager
+    def full_disk(self, directory):
+        """Within it, whatever lies under `directory` cannot be written."""
+        new = self.full.with_suffix(".new")
+        new.write_text(f"{directory}/\n")
+        new.rename(self.full)
+        try:
+            yield
+        finally:
+            self.full.unlink()
 
     def answer(self, what):
         while True:
@@ -68,13 +91,12 @@ class World:
         self.prefix = f"chaos-{kind}"
         self.names = {topic: f"{self.prefix}.{topic}" for topic in lib.TOPICS}
         self.data = test.directory / f"data-{kind}"
-        self.full = test.directory / f"disk-of-{kind}-is-full"
         self.log_was_lost = False
         shutil.rmtree(evidence, ignore_errors=True)
         for part in ("logs", "deaths"):
             (evidence / part).mkdir(parents=True)
         self.start_servers()
-        self.nodes = {name: self.new_node(name, any(one["kind"] == "disk-full" for one in faults)) for name in "abc"[:count]}
+        self.nodes = {name: self.new_node(name) for name in "abc"[:count]}
         self.ports, self.strikes = {}, []
         self.write_meta()
         self.sampler = lib.Process(test, f"sampler-{kind}", [sys.executable, str(HERE / "checker" / "sample"), str(evidence)])
@@ -108,7 +130,7 @@ class World:
             self.broker = self.embedded.address
         self.store = outside.store_of(self.database, self.prefix)
 
-    def new_node(self, name, may_fill):
+    def new_node(self, name):
         node = lib.Node(self.test, name=f"{self.kind}-{name}", broker=self.broker, redis=f"redis://127.0.0.1:{self.redis_port}",
                         database=self.nodes_database, prefix=self.prefix, topics=self.names, **SETTINGS)
         node.command = [os.environ.get("CARTWRIGHT_CRASH_PROGRAM") or str(pathlib.Path(lib.PROGRAM).with_name("cartwright-crash")), "node"]
@@ -116,9 +138,7 @@ class World:
             node.environment["CARTWRIGHT_ORDER_ORPHAN_TTL"] = "45s"
         node.crash_plan = self.test.directory / f"crash-{self.kind}-{name}"
         node.environment["CRASH_PLAN"] = str(node.crash_plan)
-        if may_fill:
-            node.environment |= {"LD_PRELOAD": str(pathlib.Path(lib.PROGRAM).with_name("disk_full.so")), "DISK_FULL_UNDER": str(self.data),
-                                 "DISK_FULL_FLAG": str(self.full)}
+        node.environment |= self.servers.preloaded
         return node
 
     def start_node(self, name, ready=None):

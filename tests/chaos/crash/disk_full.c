@@ -1,6 +1,7 @@
-/* A full disk for one process and one directory: preloaded, it lets every write to a file under DISK_FULL_UNDER fail with
- * ENOSPC while the file DISK_FULL_FLAG is there. A file system of its own would need a mount, which few may do. What is
- * written through shared memory (SQLite's -shm) is not seen here; what a real disk would keep for it is small. */
+/* Full disks: preloaded, it lets every write to a file fail with ENOSPC whose path begins with a line of the file that
+ * DISK_FULL_LIST names, as long as that is there. A file system of its own would need a mount, which few may do. What is
+ * written through shared memory (SQLite's -shm, Kafka's indexes) is not seen here; what a real disk would keep for it is
+ * small. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -13,16 +14,30 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+static int is_listed(const char* path) {
+  const char* list = getenv("DISK_FULL_LIST");
+  char lines[4096], *line, *rest = NULL;
+  ssize_t length;
+  int file = list ? open(list, O_RDONLY | O_CLOEXEC) : -1;
+  if (file < 0) return 0;
+  length = read(file, lines, sizeof lines - 1);
+  close(file);
+  if (length <= 0) return 0;
+  lines[length] = 0;
+  for (line = strtok_r(lines, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+    if (strncmp(path, line, strlen(line)) == 0) return 1;
+  return 0;
+}
+
 static int is_full(int fd) {
-  const char* flag = getenv("DISK_FULL_FLAG");
-  const char* under = getenv("DISK_FULL_UNDER");
+  const char* list = getenv("DISK_FULL_LIST");
   char link[32], path[PATH_MAX];
   ssize_t length;
   int kept = errno, full = 0;
-  if (flag && under && access(flag, F_OK) == 0) {
+  if (list && access(list, F_OK) == 0) {
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     length = readlink(link, path, sizeof path - 1);
-    full = length > 0 && strncmp(path, under, strlen(under)) == 0;
+    if (length > 0) path[length] = 0, full = is_listed(path);
   }
   errno = full ? ENOSPC : kept;
   return full;
