@@ -11,10 +11,12 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <memory>
 #include <ostream>
+#include <thread>
 
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
@@ -77,6 +79,8 @@ extern "C" int accept(int socket, sockaddr* address, socklen_t* size) {
 
 namespace cartwright::kafka {
 namespace {
+
+using namespace std::chrono_literals;
 
 constexpr auto retention = "5 MiB";  // the mock cluster's own limit; librdkafka 2.0 lets nobody change it
 
@@ -159,6 +163,9 @@ int run_embedded_broker(const EmbeddedBrokerOptions& options, std::ostream& out,
   }
   for (const auto& [name, partitions] : options.topics) {
     const auto error = rd_kafka_mock_topic_create(cluster.get(), name.c_str(), partitions, 1);
+    // The cluster's thread reads its wake-up pipe empty behind what it has done: a request that comes in between waits for
+    // the next tick, up to a second, and on a busy machine every one of them did. It needs a moment to get that far.
+    std::this_thread::sleep_for(1ms);
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR) continue;
     err << "embedded broker: topic " << name << ": " << rd_kafka_err2str(error) << '\n';
     return 1;
