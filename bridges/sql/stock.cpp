@@ -134,15 +134,19 @@ Hand Database::settle(const SettleHand& settlement) {
     return out;
   }
   Hand& out = *known;
-  if (out.state == HandState::asked) {
+  if (!out.told && (out.state == HandState::asked || out.state == HandState::given)) {
+    // A restock, too: the snapshot of a rebuild that is under way may be older than it, and then the instance that is
+    // built has to be told of it.
     Statement& verified = statement(Sql::lock_identity);
     check(verified.one(), "the role has its row");
     const StockIdentity pair{verified.text(0), verified.integer(1)};
     if (pair.run_id.empty() || settlement.identity != pair) {
-      out.state = HandState::unavailable;
+      if (out.state == HandState::asked) out.state = HandState::unavailable;
       out.why = "the answer is of an instance of Redis that is not verified; ask the verified one with the same id";
       return out;
     }
+  }
+  if (out.state == HandState::asked) {
     out.state = settlement.applied ? HandState::done : HandState::refused;
     out.told = true;
     if (!settlement.applied) out.why = "available would fall below 0";

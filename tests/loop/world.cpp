@@ -509,8 +509,8 @@ void World::move_hand() {
   if (hand.said.empty()) return;
   auto [applied, identity] = hand.said.back();
   hand.said.pop_back();
+  if (identity != ledger.verified && !with(Switch::stale_generation_accepted)) return;
   if (row.state == HandState::asked) {
-    if (identity != ledger.verified && !with(Switch::stale_generation_accepted)) return;
     row.state = applied ? HandState::done : HandState::refused;
     row.told = true;
     if (applied) total.stocked += hand.delta;

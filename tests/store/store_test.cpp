@@ -885,6 +885,27 @@ BOOST_DATA_TEST_CASE(an_idempotency_key_of_a_change_is_running_until_it_is_settl
   BOOST_TEST(!f.ask<FoundAnswer>(f.reader, FindAnswer{"k2"}).answer.has_value());
 }
 
+BOOST_DATA_TEST_CASE(a_restock_is_told_to_the_instance_that_is_verified, data::make(databases()), kind) {
+  StockFixture f(kind);
+  f.verify("run");
+  f.change(add("before", "p", 5));
+  const LedgerSnapshot ledger = f.ask<LedgerSnapshot>(f.store, BeginRebuild{});
+  BOOST_TEST(ledger.hands == std::vector<std::string>{"before"}, boost::test_tools::per_element());
+  f.change(add("meanwhile", "p", 3));
+  Hand hand = f.settle("meanwhile", true);  // what it was told to is given up
+  BOOST_TEST(!hand.told);
+  BOOST_TEST(hand.state == HandState::given);
+  BOOST_TEST(!f.settle("before", true).told);
+  const StockIdentity old = std::exchange(f.pair, {"run", ledger.generation});
+  BOOST_TEST(f.ask<Done>(f.store, FinishRebuild{f.pair, ledger.hands}).ok);
+  BOOST_TEST(!f.ask<Hand>(f.store, SettleHand{"meanwhile", true, old, {}}).told);
+  const Hands open = f.ask<Hands>(f.store, OpenHands{start + 1});
+  BOOST_REQUIRE(open.hands.size() == 1U);  // `before` came with the snapshot
+  BOOST_TEST(open.hands[0].id == "meanwhile");
+  BOOST_TEST(f.settle("meanwhile", true).told);
+  BOOST_TEST(f.product("p").stocked == 8);
+}
+
 BOOST_DATA_TEST_CASE(outcomes_of_another_instance_are_not_recorded, data::make(databases()), kind) {
   StockFixture f(kind);
   const Taken taken = f.take();
