@@ -13,6 +13,7 @@
 #include "app/cli/commands.hpp"
 #include "app/cli/output.hpp"
 #include "app/options/text.hpp"
+#include "bridges/curl/client.hpp"
 #include "bridges/kafka/admin.hpp"
 #include "bridges/notices/templates.hpp"
 #include "bridges/redis/connection.hpp"
@@ -263,6 +264,8 @@ void check_outside(const Context& context, std::vector<Finding>& findings) {
   };
   unsigned_by(o.gateway, "payment");
   unsigned_by(o.carrier, "shipping");
+  if (std::string fault = curl::fault_of_ca_file(o.outside_ca_file); !fault.empty())
+    findings.push_back({State::wrong, "outside", fault, "correct outside.ca-file, or leave it out to trust whom the system trusts"});
   notices::Templates templates;
   if (o.notices.templates.empty()) return;
   if (std::string fault = templates.load(o.notices.templates); !fault.empty())

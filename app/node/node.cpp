@@ -140,7 +140,7 @@ class Node {
     auto tokens = read_tokens(o_.http_tokens_file);
     if (tokens.empty() && !is_loopback(o_.http_host))
       throw Misconfigured("http.listen: " + o_.http_listen + " is not a loopback address; set http.tokens-file first");
-    if (std::string fault = fault_of_templates(o_); !fault.empty()) throw Misconfigured("notification.templates: " + fault);
+    if (std::string fault = fault_of_files(o_); !fault.empty()) throw Misconfigured(fault);
     listen();
     if (!wait_for_kafka() || !prepare_stores()) return drained_before_start();
     compose(std::move(tokens));

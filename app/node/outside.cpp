@@ -40,10 +40,12 @@ std::map<std::string, notices::Channel> channels_of(curl::Client& client, const 
 
 }  // namespace
 
-std::string fault_of_templates(const options::Options& options) {
+std::string fault_of_files(const options::Options& options) {
   std::string fault;
   (void)templates_of(options, fault);
-  return fault;
+  if (!fault.empty()) return "notification.templates: " + fault;
+  fault = curl::fault_of_ca_file(options.outside_ca_file);
+  return fault.empty() ? fault : "outside.ca-file: " + fault;
 }
 
 OutsidePorts spawn_outside(caf::actor_system& system, const options::Options& options, ReaderActor notices,
@@ -51,6 +53,7 @@ OutsidePorts spawn_outside(caf::actor_system& system, const options::Options& op
   OutsidePorts ports;
   curl::ClientOptions client;
   client.agent = std::string("cartwright/") + CARTWRIGHT_VERSION;
+  client.ca_file = options.outside_ca_file;
   client.state = [](const std::string& lane, const std::string& trouble) {
     if (trouble.empty())
       log(Level::info, "outside-well", lane + " answers again", {{"server", lane}});
@@ -65,7 +68,7 @@ OutsidePorts spawn_outside(caf::actor_system& system, const options::Options& op
     ports.carrier = curl::spawn_port(system, ports.client->lane({"carrier", options.carrier.connections}),
                                      carrier_http::carrier(server_of(options.carrier)));
   auto channels = channels_of(*ports.client, options.notices, clock);
-  std::string fault;  // looked at before: fault_of_templates
+  std::string fault;  // looked at before: fault_of_files
   if (contains(options.roles, RoleId::notification) && !channels.empty())
     ports.notices = notices::spawn_office(
         system, {std::move(notices), std::move(codec), templates_of(options, fault), std::move(channels)});

@@ -19,8 +19,8 @@ struct OutsidePorts {
   PortActor gateway, carrier, notices;
 };
 
-/// What is wrong with the templates that `options` names, or "".
-[[nodiscard]] std::string fault_of_templates(const options::Options& options);
+/// What is wrong with the files that `options` names for the outside, beginning with the option's name; or "".
+[[nodiscard]] std::string fault_of_files(const options::Options& options);
 
 /// Spawns the ports of the roles that run here. `notices`: reader of the notification role's store; `clock`: wall clock.
 [[nodiscard]] OutsidePorts spawn_outside(caf::actor_system& system, const options::Options& options, ReaderActor notices,

@@ -65,6 +65,7 @@ struct Options {
   std::string log_level, log_format;  // trace..error, off; text or json
   bool log_records = false;
   Outside gateway, carrier;           // payment.*, shipping.*
+  std::string outside_ca_file;        // PEM: whom TLS with the outside trusts; "": whom the system trusts
   Notices notices;
   Settings settings;  // of the rules; partitions is what is wanted
   TopicNames topics;

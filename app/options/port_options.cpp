@@ -182,6 +182,10 @@ void add_ports(std::vector<Option>& rows) {
   add_outside(rows, "shipping", "carrier", [](Options& o) -> Outside& { return o.carrier; });
   add_notices(rows);
   add_smtp(rows);
+  rows.push_back(text_option("outside.ca-file", {}, "",
+                             "A PEM file of the authorities whose certificates the gateway, the carrier, the webhooks and the mail server "
+                             "may show; without it those that the system trusts.",
+                             &Options::outside_ca_file, nullptr));
 }
 
 }  // namespace cartwright::options

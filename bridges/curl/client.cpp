@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <fstream>
 #include <map>
 #include <mutex>
 #include <stdexcept>
@@ -256,6 +257,7 @@ void Client::Impl::set_up(Transfer& transfer) const {
                    static_cast<long>(std::min<std::chrono::milliseconds>(request.timeout, connect_timeout).count()));
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &Impl::take_body);
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, &transfer);
+  if (!options_.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, options_.ca_file.c_str());
   if (request.mail) return set_up_mail(transfer);
   curl_easy_setopt(easy, CURLOPT_USERAGENT, options_.agent.c_str());
   transfer.headers = list_of(request.headers);
@@ -336,5 +338,14 @@ Client::~Client() { close(); }
 std::shared_ptr<Lane> Client::lane(LaneOptions options) { return impl_->add_lane(std::move(options)); }
 std::vector<LaneView> Client::views() const { return impl_->views(); }
 void Client::close() { impl_->close(); }
+
+std::string fault_of_ca_file(const std::string& path) {
+  if (path.empty()) return {};
+  std::ifstream file(path);
+  if (!file) return path + " cannot be read";
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("-----BEGIN CERTIFICATE-----")) return {};
+  return path + " holds no certificate: PEM is what is needed";
+}
 
 }  // namespace cartwright::curl

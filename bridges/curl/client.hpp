@@ -62,10 +62,14 @@ class Lane {
 
 struct ClientOptions {
   std::string agent = "cartwright";  // User-Agent
+  std::string ca_file;               // PEM: whom TLS trusts; "": whom the system trusts
   /// A server came to be of no use (`trouble`: three exchanges one after another have failed), or is well again (""). On the
   /// client's thread.
   std::function<void(const std::string& lane, const std::string& trouble)> state;
 };
+
+/// Why `path` cannot be a ClientOptions::ca_file; "" when it can, or is "".
+[[nodiscard]] std::string fault_of_ca_file(const std::string& path);
 
 /// Owns the thread and the pool. Lanes of a closed client turn everything away.
 class Client {

@@ -3,6 +3,7 @@
 Each keeps a ledger of its own, which the test compares with what the engine says. What a question meets with is told by
 the order itself: its payment_token, its metadata, its customer's address.
 """
+import base64
 import collections
 import email
 import email.policy
@@ -26,9 +27,10 @@ def signature(body, secret=SECRET, at=None):
 
 
 class Server:
-    """A threading HTTP server on a port that it keeps over `stop` and `start`."""
+    """A threading HTTP server on a port that it keeps over `stop` and `start`. `tls`: an ssl.SSLContext, for https."""
 
-    def __init__(self):
+    def __init__(self, tls=None):
+        self.tls = tls
         self.lock = threading.Lock()
         self.port, self.server, self.open = 0, None, set()
         self.requests = []  # (method, path, headers, body as an object), in the order they came
@@ -95,6 +97,8 @@ class Server:
                 pass
 
         self.server = Threads(("127.0.0.1", self.port), Handler)
+        if self.tls:  # the handshake is the connection's own business, in its thread
+            self.server.socket = self.tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -110,18 +114,18 @@ class Server:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
 
 class Keyed(Server):
     """What gateway and carrier share: one effect for each Idempotency-Key, however often it is asked for."""
 
-    def __init__(self):
+    def __init__(self, tls=None):
         self.effects = {}                      # key -> what was done
         self.asked = collections.Counter()     # key -> how often
         self.posted = collections.defaultdict(list)  # key -> when
         self.busy, self.overlaps = set(), []
-        super().__init__()
+        super().__init__(tls)
 
     def take_key(self, handler, body):
         """The key, and how often it has been asked for; None after an answer to a question that is wrong."""
@@ -145,9 +149,9 @@ class Keyed(Server):
 class Gateway(Keyed):
     """Manners by payment_token; all but `declined`, `blank` and `later` take the money the first time they are asked."""
 
-    def __init__(self):
+    def __init__(self, tls=None):
         self.silent = True  # tok_mute: takes the money and hangs up, until this is False
-        super().__init__()
+        super().__init__(tls)
 
     def charges(self, order):
         with self.lock:
@@ -277,10 +281,10 @@ class Carrier(Keyed):
 class Webhook(Server):
     """Takes notices for sms and push; a phone number that ends in 500 fails the first time, one in 400 always."""
 
-    def __init__(self):
+    def __init__(self, tls=None):
         self.times = collections.Counter()
         self.messages = []
-        super().__init__()
+        super().__init__(tls)
 
     def handle(self, handler, body, raw):
         key = handler.headers.get("Idempotency-Key")
@@ -301,12 +305,13 @@ class Webhook(Server):
 
 
 class MailServer:
-    """SMTP without extensions. What a letter meets with is told by the recipient's name: `later` 451 the first time,
+    """SMTP without extensions but, with `tls`, STARTTLS, and behind it AUTH PLAIN. What a letter meets with is told by the recipient's name: `later` 451 the first time,
     `refused` 550, `drops` takes the letter and hangs up before it says so, the first time."""
 
-    def __init__(self):
+    def __init__(self, tls=None):
         self.lock = threading.Lock()
         self.letters = []  # (recipient, message)
+        self.logins = set()  # (encrypted, what AUTH PLAIN said)
         self.times = collections.Counter()
         outside = self
 
@@ -323,11 +328,23 @@ class MailServer:
 
             def serve(self):
                 self.say("220 mail.test")
-                recipient = ""
+                recipient, encrypted = "", False
                 while line := self.rfile.readline().decode().strip():
                     verb = line.upper()
-                    if verb.startswith("EHLO"):
+                    if verb.startswith("EHLO") and tls:
+                        self.say("250-mail.test\r\n250 " + ("AUTH PLAIN" if encrypted else "STARTTLS"))
+                    elif verb.startswith("EHLO"):
                         self.say("250 mail.test")
+                    elif verb == "STARTTLS" and tls and not encrypted:
+                        self.say("220 go on")
+                        self.connection = tls.wrap_socket(self.connection, server_side=True)
+                        self.rfile, self.wfile, encrypted = self.connection.makefile("rb"), self.connection.makefile("wb"), True
+                    elif verb == "AUTH PLAIN":
+                        self.say("334 ")
+                        said = base64.b64decode(self.rfile.readline())
+                        with outside.lock:
+                            outside.logins.add((encrypted, said))
+                        self.say("235 welcome")
                     elif verb.startswith("RCPT"):
                         recipient = line[line.index("<") + 1:line.index(">")]
                         name = recipient.split("@")[0]
