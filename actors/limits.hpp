@@ -30,6 +30,7 @@ inline constexpr std::size_t live_orders_max = 20'000;                // live ac
 inline constexpr std::chrono::milliseconds idle_order_age = 60s;      // an actor without a message for so long sleeps
 
 inline constexpr std::chrono::milliseconds sweep_interval = 100ms;    // deadlines are looked at so often
+inline constexpr std::chrono::milliseconds owner_check = 30s;         // without a commit for so long: the store is asked who the owner is (rule 9)
 inline constexpr std::chrono::milliseconds ends_interval = 250ms;     // how far the topics reach is asked so often, while something expires
 inline constexpr std::chrono::milliseconds ends_timeout = 10s;        // then the question was lost with its consumer
 inline constexpr std::chrono::milliseconds ask_again_first = 30s;     // rule 12

@@ -18,7 +18,7 @@ std::uint64_t fingerprint_of(const Record& record) {
 
 bool Shard::something_to_do(Millis now) const {
   return !records_.empty() || !outcomes_.empty() || !commands_.empty() || !wakes_.empty() || !ready_.empty() ||
-         !losses_.empty() || caught_up_ || !slots_.due(now, 1).empty();
+         !losses_.empty() || caught_up_ || !slots_.due(now, 1).empty() || now >= next_check_;
 }
 
 void Shard::start_turn() {

@@ -253,6 +253,7 @@ class Shard : public ShardActor::base {
   bool asking_ends_ = false, caught_up_ = false;
   Positions asked_at_;                              // what had been read when the broker was asked how far the topics reach
   std::optional<std::map<Topic, std::int64_t>> ends_;  // ... and what it said
+  Millis next_check_ = 0;                           // when the store is asked who the owner is, if nothing is committed before
   Millis next_ends_ = 0, next_passivation_ = 0, next_look_ = 0, look_delay_ = 0, leave_by_ = 0;
   std::map<std::uint64_t, caf::typed_response_promise<CommandReply>> promises_;
   std::vector<caf::typed_response_promise<Revoked>> leaving_;

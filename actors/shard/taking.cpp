@@ -80,6 +80,7 @@ void Shard::taken_over(Taken& taken) {
   last_replay_ = 0;
   next_look_ = d_.clock() + d_.settings.ask_first;
   look_delay_ = d_.settings.ask_first;
+  next_check_ = d_.clock() + limits::owner_check.count();
   begin_one_by_one(taken.starts);
   for (Wake& wake : taken.open) {
     Slot& slot = slots_.at(wake.key);

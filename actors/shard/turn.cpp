@@ -116,7 +116,7 @@ void Shard::assemble() {
                 !turn_->unparked.empty() || !turn_->quarantines.empty() || !outgoing_->empty();
   // Acts that are done again were decided by an earlier turn. The store is asked all the same whether this is still the
   // owner: its acts would be refused for ever, and a shard without records would not find out why.
-  writes = writes || !acts_.empty();
+  writes = writes || !acts_.empty() || now_ >= next_check_;
   if (!outgoing_->empty()) {
     turn_->sequence = sequence_ + 1;
     turn_->outgoing = outgoing_;
@@ -181,6 +181,7 @@ void Shard::on(std::uint64_t number, const Committed& committed) {
   switch (committed.result) {
     case CommitResult::ok: {
       bool refilled = !refilled_.empty();
+      next_check_ = d_.clock() + limits::owner_check.count();
       finish_turn();
       if (refilled) return take();
       if (committed.losses > losses_seen_) replay(committed.losses);

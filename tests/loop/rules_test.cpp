@@ -138,6 +138,15 @@ BOOST_AUTO_TEST_CASE(rule_09_a_former_owner_writes_nothing) {
   BOOST_TEST(world.status(plan.id) == "shipped");
 }
 
+BOOST_AUTO_TEST_CASE(rule_09_an_owner_that_was_overtaken_while_it_had_nothing_to_do_finds_out) {
+  World world(calm());
+  world.run_until([] { return false; }, 20);
+  auto& shard = world.stores[RoleId::payment].shards[0];
+  const Epoch overtaken = ++shard.epoch;  // somebody took it, read on, and went away again
+  world.run_until([&] { return shard.epoch > overtaken; }, 400);
+  BOOST_TEST(shard.epoch > overtaken);
+}
+
 BOOST_AUTO_TEST_CASE(rule_10_after_a_lost_log_everything_open_reaches_its_end) {
   World world(calm());
   Plan& plan = world.plan(two_apples());
