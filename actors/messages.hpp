@@ -361,9 +361,9 @@ struct StoreHealth {};                                         // Done: can the 
 struct Batch { Epoch epoch = 0; std::vector<std::shared_ptr<const Record>> records; };  // epoch: as Intake::start was given
 
 /// How far each topic of a shard reaches, as the broker says; nothing when the broker did not answer.
-struct Ends { bool ok = false; std::map<Topic, std::int64_t> ends; };
+struct Ends { bool ok = false; std::map<Topic, std::int64_t> ends; Epoch epoch = 0; };
 
 /// Topics of a shard whose log ends before what the shard has read.
-struct LogLost { std::vector<Topic> topics; };
+struct LogLost { Epoch epoch = 0; std::vector<Topic> topics; };
 
 }  // namespace cartwright

@@ -49,7 +49,7 @@ void Shard::forget_everything() {
   redrives_.clear();
   stale_redrives_.clear();
   losses_.clear();
-  replaying_ = reading_outbox_ = looking_ = false;
+  replaying_ = reading_outbox_ = looking_ = asking_ends_ = false;
   replay_due_ = 0;
   replays_asking_ = false;
   marked_.reset();
@@ -142,8 +142,9 @@ caf::typed_response_promise<CommandReply> Shard::on_command(const std::string& k
 }
 
 void Shard::on(const Ends& ends) {
+  if (ends.ok && ends.epoch != epoch_) return;  // asked by a start before this one
   asking_ends_ = false;
-  if (!ends.ok) return;
+  if (!ends.ok || phase_ == Phase::taking) return;
   ends_ = ends.ends;
   start_turn();
 }
@@ -163,6 +164,7 @@ bool Shard::caught_up() {
 }
 
 void Shard::on(const LogLost& lost) {
+  if (lost.epoch != epoch_ || phase_ == Phase::taking) return;  // of a start before this one: the next one finds it out
   // What was read of the log before is digested first; the running turn will set its positions when it is done.
   losses_.push_back({records_.size(), {lost.topics.begin(), lost.topics.end()}});
   complain("a log was lost; the outbox is published again and every open question is asked again");

@@ -674,7 +674,7 @@ class ConsumerWorker final : public Listener {
     auto at = shards_.find(partition);
     if (at == shards_.end()) return;
     RunningShard& shard = at->second;
-    LogLost lost;
+    LogLost lost{shard.epoch, {}};
     for (const auto& [topic, end] : ends) {
       Place& place = shard.places[index(topic)];
       place.suspicions = end < place.position ? place.suspicions + 1 : 0;
@@ -690,7 +690,7 @@ class ConsumerWorker final : public Listener {
     auto asking = asking_.find(partition);
     // A suspicion alone did not ask about all topics; the full answer is still to come.
     if (asking == asking_.end() || asked < topics_.size()) return;
-    Ends reply;
+    Ends reply{false, {}, shard.epoch};
     reply.ok = ends.size() == topics_.size();
     for (const auto& [topic, end] : ends) {
       const Place& place = shard.places[index(topic)];

@@ -49,7 +49,8 @@ class World::SimIntake final : public Intake {
       if (position.next > stored[topic].next) world_.broke("the broker is told an offset of " + to_string(shard) + " that the store does not have");
   }
   void ask_ends(ShardId shard, ShardActor to) override {
-    Ends ends{!world_.chance(.1), {}};
+    const auto asked = running.find(to->id());
+    Ends ends{!world_.chance(.1), {}, asked == running.end() ? 0 : asked->second.epoch};
     for (Topic topic : topics_read_by(shard.role)) ends.ends[topic] = world_.log.size(topic, shard.partition);
     if (!ends.ok) ends.ends.clear();
     caf::anon_send(to, std::move(ends));
@@ -64,7 +65,7 @@ class World::SimIntake final : public Intake {
     Started& consumer = it->second;
     auto read = topics_read_by(consumer.shard.role);
     // One that was filled again beyond its position meanwhile goes on as if nothing had happened, as a real client does.
-    LogLost lost;
+    LogLost lost{consumer.epoch, {}};
     for (Topic topic : read)
       if (consumer.reached[topic] > world_.log.size(topic, consumer.shard.partition)) {
         lost.topics.push_back(topic);
