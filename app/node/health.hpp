@@ -48,7 +48,7 @@ struct MonitorDeps {
   redis::StockActor stock;                   // null: none here
   std::shared_ptr<Directory> directory;
   std::shared_ptr<Board> board;
-  std::function<std::int64_t()> backlog;     // how many accepted orders wait to be read
+  std::function<std::int64_t()> backlog;     // how many orders wait in a topic to be read
   std::vector<std::pair<std::string, std::function<std::string()>>> others;  // quick checks: "" or what is wrong
 };
 

@@ -50,7 +50,7 @@ std::string render_metrics(const MetricsSources& sources) {
   page.gauge("cartwright_build_info", "Always 1; the version is a label.", {{"version", sources.version}}, 1);
   for (const auto& [check, why] : sources.board->checks())
     page.gauge("cartwright_ready", "1 when a check of /readyz is well.", {{"check", check}}, why.empty() ? 1 : 0);
-  page.gauge("cartwright_backlog_orders", "Accepted orders that the role furthest behind has not read; beyond order.backlog-max more are refused.", {},
+  page.gauge("cartwright_backlog_orders", "Unread records where a role here is furthest behind, which is in a topic one an order; beyond order.backlog-max more orders are refused.", {},
              static_cast<double>(sources.board->backlog()));
   for (const ShardView& shard : sources.board->shards()) {
     std::map<std::string, std::string> labels{{"role", std::string(to_string(shard.shard.role))}, {"partition", std::to_string(shard.shard.partition)}};

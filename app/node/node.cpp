@@ -289,7 +289,7 @@ class Node {
     api.notes = [client = outside_.client, stock = api.stock_audit.last, board = board_, most = o_.order_backlog_max] {
       std::vector<std::pair<std::string, std::string>> notes;
       if (const std::int64_t waiting = board->backlog(); waiting > most)
-        notes.emplace_back("backlog", std::to_string(waiting) + " orders wait to be read; more are answered 503");
+        notes.emplace_back("backlog", std::to_string(waiting) + " orders wait in a topic to be read; more are answered 503");
       if (stock) notes.emplace_back("stock-audit", trouble_of(stock().last));
       for (const curl::LaneView& lane : client->views()) notes.emplace_back(lane.name, lane.trouble);
       return notes;
@@ -411,10 +411,9 @@ class Node {
     health.directory = directory_;
     health.backlog = [consumers = consumers_] {
       std::int64_t most = 0;
-      for (const auto& [role, consumer] : consumers) {
-        const auto lag = consumer->lag();
-        if (const auto found = lag.find(Topic::order_placed); found != lag.end()) most = std::max(most, found->second);
-      }
+      // An order has about one record in each topic: where most are unread, so many orders wait.
+      for (const auto& [role, consumer] : consumers)
+        for (const auto& [topic, unread] : consumer->lag()) most = std::max(most, unread);
       return most;
     };
     health.board = board_;

@@ -185,7 +185,7 @@ void add_rules(std::vector<Option>& rows) {
                                    "How long events of an order that is not known yet are kept.",
                                    &Settings::orphan_ttl));
   rows.push_back(number_option("order.backlog-max", 100'000, 1, 100'000'000,
-                               "Orders that were accepted and wait to be read by a role; beyond it HTTP answers 503.",
+                               "Orders that wait in one topic to be read by a role; beyond it HTTP answers 503.",
                                [](Options& o, std::int64_t value) { o.order_backlog_max = value; }));
   rows.push_back(settings_duration("order.ask-again", 30 * seconds, least, most,
                                    "An unanswered question to another role is asked again after this time, doubling.",

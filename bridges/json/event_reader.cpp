@@ -126,7 +126,7 @@ struct Value {
 // reading goes on, because a text that is no JSON at all shall be called so.
 class PayloadReader {
  public:
-  PayloadReader(Topic topic, Event& event) : plan_(plan_of(topic)), topic_(topic), event_(event) {}
+  PayloadReader(Topic topic, Event& event) : plan_(plan_of(topic)), event_(event) {}
 
   bool null() { return take({}); }
   bool boolean(bool) { return take({}); }
@@ -352,7 +352,6 @@ class PayloadReader {
   }
 
   const Plan& plan_;
-  Topic topic_;
   Event& event_;
   std::string cause_;
   int depth_ = 0;
