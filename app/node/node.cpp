@@ -109,6 +109,8 @@ class Front {
   http::Handler api_;
 };
 
+constexpr auto complain_again = 30s;  // an outage of the store is told by every shard, and tried twice a second
+
 std::vector<std::string> read_tokens(const std::string& path) {
   std::vector<std::string> tokens;
   if (path.empty()) return tokens;
@@ -368,7 +370,9 @@ class Node {
       deps.clock = wall_clock;
       if (role == RoleId::inventory)
         deps.taken = [stock = stock_, partition](Epoch epoch) { caf::anon_send(stock, redis::Announce{partition, epoch}); };
-      deps.complain = [](const std::string& what) { log(Level::warn, "shard", what); };
+      deps.complain = [limit = std::make_shared<kafka::RateLimit>(complain_again)](const std::string& what) {
+        if (limit->pass(what)) log(Level::warn, "shard", what);
+      };
       return deps;
     };
     auto actor = spawn_role_host(*system_, std::move(host));
