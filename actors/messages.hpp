@@ -360,10 +360,10 @@ struct StoreHealth {};                                         // Done: can the 
 /// Records of one shard, in the order of their offsets within each topic.
 struct Batch { Epoch epoch = 0; std::vector<std::shared_ptr<const Record>> records; };  // epoch: as Intake::start was given
 
-/// How far each topic of a shard reaches, as the broker says; nothing when the broker did not answer.
+/// How far each topic of a shard reaches, as the broker says; nothing when it did not answer. `epoch`: as Batch's.
 struct Ends { bool ok = false; std::map<Topic, std::int64_t> ends; Epoch epoch = 0; };
 
-/// Topics of a shard whose log ends before what the shard has read.
+/// Topics of a shard whose log ends before what the shard has read. `epoch`: as Batch's.
 struct LogLost { Epoch epoch = 0; std::vector<Topic> topics; };
 
 }  // namespace cartwright

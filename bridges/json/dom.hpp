@@ -1,7 +1,7 @@
 #pragma once
-// Small JSON documents as values: answers of servers, stored rows, what a command prints. Records are read by the codec,
-// which makes no values. The parser and the printer of nlohmann are instantiated in dom.cpp alone: they cost a second and
-// a half of compiler in every file that calls them.
+// Small JSON documents as values: answers of servers, what a command prints. Records are read by the codec, which makes no
+// values; stored rows by documents.cpp, which takes nothing for granted but that we wrote them. Whoever calls the parser or
+// the printer of nlohmann itself pays a second and a half of compiler for it.
 
 #include <nlohmann/json.hpp>
 #include <string>
